@@ -1,0 +1,103 @@
+"""Arrays of any library -> one strided view [images, units, height, width], in place.
+
+torch and cupy are looked up by the array's own type, never imported: whoever holds a tensor has them loaded.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, Literal
+
+import numpy as np
+
+from fastdissect.errors import ActivationError, SettingError
+from fastdissect.types import ActivationView, Kind
+
+__all__ = ["LAYOUTS", "activation_view", "owner"]
+
+Layout = Literal["NCHW", "NHWC", "NTC"]
+LAYOUTS = ("NCHW", "NHWC", "NTC")
+_KINDS: dict[str, Kind] = {"float32": "float32", "float16": "float16", "bfloat16": "bfloat16"}
+
+
+def owner(array: Any) -> str:
+    """Name of the library an array belongs to: "numpy", "torch", "cupy", or its module's first name."""
+    return type(array).__module__.partition(".")[0]
+
+
+def activation_view(array: Any, layout: str = "NCHW") -> ActivationView:
+    """View activations in place as [images, units, height, width]; nothing is copied.
+
+    Args:
+        array: float32, float16 or bfloat16; numpy array or torch tensor on the CPU, of any strides.
+            [N, K, h, w] for "NCHW", [N, h, w, K] for "NHWC", [N, T, K] for "NTC" (a 1 x T map), and
+            [N, K] (fully connected: a 1 x 1 map) for either.
+
+    Raises:
+        SettingError: unknown layout.
+        ActivationError: another dtype, number of dimensions or device, each with the remedy.
+
+    >>> activation_view(np.zeros((2, 7, 7, 5), np.float32), "NHWC").data.shape
+    (2, 5, 7, 7)
+    """
+    if layout not in LAYOUTS:
+        raise SettingError(f"expected a layout of {', '.join(LAYOUTS)}; got {layout!r}")
+    data, kind = _host_array(array)
+    if data.ndim == 2:
+        return ActivationView(data[:, :, None, None], kind)
+    if layout == "NTC" and data.ndim == 3:
+        return ActivationView(data.transpose(0, 2, 1)[:, :, None, :], kind)
+    if layout != "NTC" and data.ndim == 4:
+        return ActivationView(data if layout == "NCHW" else data.transpose(0, 3, 1, 2), kind)
+    shapes = {"NCHW": "[N, K, h, w]", "NHWC": "[N, h, w, K]", "NTC": "[N, T, K]"}
+    raise ActivationError(
+        f"expected activations {shapes[layout]} for layout {layout!r}, or [N, K]; got shape {tuple(data.shape)}; "
+        f"pass layout= for another order"
+    )
+
+
+def _host_array(array: Any) -> tuple[np.ndarray[Any, Any], Kind]:
+    library = owner(array)
+    if library == "torch":
+        return _from_torch(array)
+    if library == "cupy":
+        raise ActivationError(
+            "expected activations on the CPU (numpy, or torch on the CPU); got a cupy array; "
+            "this build has no CUDA kernels: pass array.get()"
+        )
+    if not isinstance(array, np.ndarray):
+        raise ActivationError(f"expected a numpy array or torch tensor; got {type(array).__name__}")
+    name = array.dtype.name
+    if name not in _KINDS or not array.dtype.isnative:
+        raise _wrong_dtype(name, "array.astype(np.float32)")
+    data = array.view(np.uint16) if name == "bfloat16" else array
+    if any(s % data.itemsize for s in data.strides) or not data.flags.aligned:
+        raise ActivationError(
+            f"expected aligned activations; got strides {data.strides} of {name}; pass np.ascontiguousarray(array)"
+        )
+    return data, _KINDS[name]
+
+
+def _from_torch(tensor: Any) -> tuple[np.ndarray[Any, Any], Kind]:
+    torch = sys.modules["torch"]
+    if tensor.device.type != "cpu":
+        raise ActivationError(
+            f"expected activations on the CPU; got a tensor on {tensor.device}; "
+            "this build has no CUDA kernels: pass tensor.cpu()"
+        )
+    name = str(tensor.dtype).removeprefix("torch.")
+    if name not in _KINDS:
+        raise _wrong_dtype(name, "tensor.float()")
+    if tensor.layout is not torch.strided:
+        raise ActivationError(f"expected a dense tensor; got layout {tensor.layout}; pass tensor.to_dense()")
+    tensor = tensor.detach()
+    if name == "bfloat16":  # numpy has no bfloat16: its bits travel
+        return tensor.view(torch.int16).numpy().view(np.uint16), "bfloat16"
+    return tensor.numpy(), _KINDS[name]
+
+
+def _wrong_dtype(name: str, remedy: str) -> ActivationError:
+    return ActivationError(
+        f"expected float32, float16 or bfloat16 activations; got {name}; "
+        f"convert them knowingly, e.g. {remedy} (thresholds are exact for what is passed)"
+    )
