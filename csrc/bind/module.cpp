@@ -1,0 +1,202 @@
+// The extension fastdissect._core: unwrap, release the GIL, call, wrap. Inputs were checked in Python.
+#include "../cpu/features.hpp"
+#include <optional>
+#include <string>
+
+#include "convert.hpp"
+
+namespace fd {
+namespace {
+
+std::vector<const Isa*> available() {
+  std::vector<const Isa*> found;
+#ifdef FD_HAVE_X86_LEVELS
+  const X86Features features;
+  if (features.v4) found.push_back(&isa_v4);
+  if (features.v3) found.push_back(&isa_v3);
+#endif
+  found.push_back(&isa_base);
+  return found;
+}
+
+const Isa& isa_of(const std::string& name) {
+  for (const Isa* isa : available())
+    if (name == isa->name) return *isa;
+  throw py::value_error("instruction set not available here: " + name);
+}
+
+py::tuple bind_sift(const std::string& isa, const py::array& data, const std::string& kind, In<uint32_t> bounds,
+                    int reach, bool ring, bool omit, int threads) {
+  SiftArguments a;
+  a.view = view_of(data, kind);
+  a.bounds = bounds.data(), a.reach = reach, a.ring = ring, a.omit = omit;
+  py::array_t<float> means({a.view.images, a.view.units}), maxima({a.view.images, a.view.units});
+  a.means = means.mutable_data(), a.maxima = maxima.mutable_data();
+  const Isa& set = isa_of(isa);
+  SiftResult r;
+  {
+    py::gil_scoped_release free;
+    r = sift(set, a, threads);
+  }
+  const bool wide = a.view.height * a.view.width > 65536;
+  return py::make_tuple(to_tuple(std::move(r.sparse), a.view.kind, wide), means, maxima, to_array(r.missing), r.fault);
+}
+
+py::tuple bind_filter(const std::string& isa, const py::array& data, const std::string& kind, In<uint32_t> bounds,
+                      bool omit, int threads) {
+  const View view = view_of(data, kind);
+  const Isa& set = isa_of(isa);
+  FilterResult r;
+  {
+    py::gil_scoped_release free;
+    r = filter(set, view, bounds.data(), omit, threads);
+  }
+  return py::make_tuple(to_array(std::move(r.start)), to_array(std::move(r.values), data.dtype()),
+                        to_array(r.missing), r.fault);
+}
+
+py::tuple bind_prune(const py::list& parts, const std::string& kind, bool wide, std::ptrdiff_t units,
+                     std::ptrdiff_t height, std::ptrdiff_t width, In<uint32_t> bounds, int reach, bool ring,
+                     int threads) {
+  const auto views = parts_of(parts);
+  const Kind k = kind_of(kind);
+  Sparse s;
+  {
+    py::gil_scoped_release free;
+    s = prune(views, k, wide, units, height, width, bounds.data(), reach, ring, threads);
+  }
+  return to_tuple(std::move(s), k, wide);
+}
+
+py::tuple bind_join(const py::list& parts, const std::string& kind, In<uint32_t> bounds, int threads) {
+  const auto views = values_of(parts);
+  const Kind k = kind_of(kind);
+  Joined j;
+  {
+    py::gil_scoped_release free;
+    j = join(views, k, bounds.shape(0), bounds.data(), threads);
+  }
+  return py::make_tuple(to_array(std::move(j.start)), to_array(std::move(j.values), value_dtype(k)));
+}
+
+py::array_t<uint32_t> bind_select(const py::list& parts, const std::string& kind, In<uint32_t> bounds,
+                                  In<int64_t> ranks, int threads) {
+  const auto views = values_of(parts);
+  py::array_t<uint32_t> chosen({ranks.shape(0), ranks.shape(1)});
+  uint32_t* to = chosen.mutable_data();
+  const Kind k = kind_of(kind);
+  py::gil_scoped_release free;
+  select(views, k, ranks.shape(0), bounds.data(), ranks.data(), ranks.shape(1), to, threads);
+  return chosen;
+}
+
+py::array_t<uint32_t> bind_select_pixels(const py::list& parts, const std::string& kind, bool wide,
+                                         std::ptrdiff_t height, std::ptrdiff_t width, const py::tuple& rows,
+                                         const py::tuple& columns, bool ring, In<uint32_t> bounds, In<int64_t> ranks,
+                                         int threads) {
+  const auto views = parts_of(parts);
+  In<float> keep_rows, keep_columns;
+  const Axis r = axis_of(rows, keep_rows), c = axis_of(columns, keep_columns);
+  py::array_t<uint32_t> chosen({ranks.shape(0), ranks.shape(1)});
+  uint32_t* to = chosen.mutable_data();
+  const Kind k = kind_of(kind);
+  py::gil_scoped_release free;
+  select_pixels(views, k, wide, ranks.shape(0), height, width, r, c, ring, bounds.data(), ranks.data(),
+                ranks.shape(1), to, threads);
+  return chosen;
+}
+
+py::tuple bind_histogram(const py::array& data, const std::string& kind, int shift,
+                         const std::optional<In<uint32_t>>& prefix, In<int64_t> bins, int threads) {
+  const View view = view_of(data, kind);
+  std::vector<int64_t> missing(size_t(view.units), 0);
+  const uint32_t* chosen = prefix ? prefix->data() : nullptr;
+  int64_t* to = bins.mutable_data();
+  uint64_t fault;
+  {
+    py::gil_scoped_release free;
+    fault = histogram(view, shift, chosen, to, bins.shape(1), missing.data(), threads);
+  }
+  return py::make_tuple(to_array(missing), fault);
+}
+
+py::tuple bind_pack(const py::array& labels, In<int32_t> columns, bool once) {
+  const bool wide = labels.itemsize() == 4;
+  const std::ptrdiff_t channels = labels.shape(0), pixels = labels.shape(1) * labels.shape(2);
+  Packed p;
+  {
+    py::gil_scoped_release free;
+    p = pack(labels.data(), wide, channels, pixels, columns.data(), columns.shape(0), once);
+  }
+  const auto words = py::ssize_t((pixels + 63) / 64);
+  const auto planes = p.unknown ? py::ssize_t(0) : py::ssize_t(p.concept_of.size());
+  py::array flat = to_array(std::move(p.words));
+  return py::make_tuple(to_array(p.concept_of), to_array(p.pixels),
+                        flat.attr("reshape")(py::make_tuple(planes, words)), p.unknown);
+}
+
+// sparse: (unit_start, images, cell_start, cells, values); planes: (plane_start, concept, word_row, words)
+void bind_count(const std::string& isa, const py::tuple& sparse, const std::string& kind, std::ptrdiff_t height,
+                std::ptrdiff_t width, In<int64_t> cursor, int64_t first_image, In<float> thresholds,
+                const py::tuple& rows, const py::tuple& columns, bool ring, const py::tuple& planes,
+                In<int64_t> category, const std::optional<In<bool>>& present, In<int64_t> intersection,
+                In<int64_t> unit_area, In<int64_t> mask_area, int threads) {
+  CountArguments a;
+  In<float> keep_rows, keep_columns;
+  a.kind = kind_of(kind);
+  a.units = thresholds.shape(0), a.height = height, a.width = width;
+  a.unit_start = sparse[0].cast<In<int64_t>>().data();
+  a.images = sparse[1].cast<In<uint32_t>>().data();
+  a.cell_start = sparse[2].cast<In<int64_t>>().data();
+  const auto cells = sparse[3].cast<py::array>();
+  a.cells = cells.data(), a.wide_cells = cells.itemsize() == 4;
+  a.values = sparse[4].cast<py::array>().data();
+  a.cursor = cursor.mutable_data(), a.first_image = first_image, a.thresholds = thresholds.data();
+  a.rows = axis_of(rows, keep_rows), a.columns = axis_of(columns, keep_columns), a.ring = ring;
+  const auto words = planes[3].cast<In<uint64_t>>();
+  a.plane_images = planes[0].cast<In<int64_t>>().shape(0) - 1;
+  a.words = words.shape(1), a.concepts = intersection.shape(1), a.categories = unit_area.shape(1);
+  a.plane_start = planes[0].cast<In<int64_t>>().data();
+  a.concept = planes[1].cast<In<int32_t>>().data();
+  a.word_row = planes[2].cast<In<int64_t>>().data();
+  a.plane_words = words.data(), a.category = category.data();
+  a.present = present ? present->data() : nullptr;
+  a.intersection = intersection.mutable_data();
+  a.unit_area = unit_area.mutable_data();
+  a.mask_area = mask_area.mutable_data();
+  const Isa& set = isa_of(isa);
+  py::gil_scoped_release free;
+  count(set, a, threads);
+}
+
+}  // namespace
+}  // namespace fd
+
+PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
+  using namespace fd;
+  m.doc() = "Compiled kernels of fastdissect; see fastdissect/kernels/protocol.py for what each means.";
+  m.def("instruction_sets", [] {
+    std::vector<std::string> names;
+    for (const Isa* isa : available()) names.emplace_back(isa->name);
+    return names;
+  });
+  const auto nc = [](const char* name) { return py::arg(name).noconvert(); };
+  m.def("sift", &bind_sift, py::arg("isa"), nc("data"), py::arg("kind"), nc("bounds"), py::arg("reach"),
+        py::arg("ring"), py::arg("omit"), py::arg("threads"));
+  m.def("filter", &bind_filter, py::arg("isa"), nc("data"), py::arg("kind"), nc("bounds"), py::arg("omit"),
+        py::arg("threads"));
+  m.def("prune", &bind_prune, py::arg("parts"), py::arg("kind"), py::arg("wide"), py::arg("units"), py::arg("height"),
+        py::arg("width"), nc("bounds"), py::arg("reach"), py::arg("ring"), py::arg("threads"));
+  m.def("join", &bind_join, py::arg("parts"), py::arg("kind"), nc("bounds"), py::arg("threads"));
+  m.def("select", &bind_select, py::arg("parts"), py::arg("kind"), nc("bounds"), nc("ranks"), py::arg("threads"));
+  m.def("select_pixels", &bind_select_pixels, py::arg("parts"), py::arg("kind"), py::arg("wide"), py::arg("height"),
+        py::arg("width"), py::arg("rows"), py::arg("columns"), py::arg("ring"), nc("bounds"), nc("ranks"),
+        py::arg("threads"));
+  m.def("histogram", &bind_histogram, nc("data"), py::arg("kind"), py::arg("shift"), nc("prefix"), nc("bins"),
+        py::arg("threads"));
+  m.def("pack", &bind_pack, nc("labels"), nc("columns"), py::arg("once"));
+  m.def("count", &bind_count, py::arg("isa"), py::arg("sparse"), py::arg("kind"), py::arg("height"), py::arg("width"),
+        nc("cursor"), py::arg("first_image"), nc("thresholds"), py::arg("rows"), py::arg("columns"), py::arg("ring"),
+        py::arg("planes"), nc("category"), nc("present"), nc("intersection"), nc("unit_area"), nc("mask_area"),
+        py::arg("threads"));
+}

@@ -1,0 +1,126 @@
+// What travels between the drivers (threads, STL) and the kernels (one object per instruction set).
+// Pointers and sizes only: nothing here knows of Python. Strides count elements.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+namespace fd {
+
+enum Kind : int { kFloat32 = 0, kFloat16 = 1, kBfloat16 = 2 };
+
+// Activations in place: [images, units, height, width], any strides.
+struct View {
+  const void* data;
+  Kind kind;
+  std::ptrdiff_t images, units, height, width;
+  std::ptrdiff_t image_stride, unit_stride, row_stride, column_stride;
+};
+
+// One record of a block: one map with at least one retained cell.
+struct Record {
+  uint32_t image;
+  uint32_t unit;
+  uint32_t cells;
+};
+
+// The first unusable cell of a block: 2**64 - 1 if there is none, else its row-major number in the batch.
+constexpr uint64_t kNoFault = ~uint64_t(0);
+
+struct SiftArguments {
+  View view;
+  const uint32_t* bounds;  // keys, [units]; 0 = everything is above
+  int reach;
+  bool ring, omit;
+  float* means;   // [images, units]
+  float* maxima;  // [images, units]
+};
+
+// Scratch of one thread, large enough for kBlockUnits maps; `maps` and `bits` hold one map each.
+constexpr std::ptrdiff_t kBlockUnits = 32;
+struct SiftScratch {
+  Record* records;  // [kBlockUnits]
+  uint32_t* cells;  // [kBlockUnits * height * width]
+  void* values;     // likewise, of the view's type
+  float* map;       // [height * width]
+  float* lanes;     // [16 * kBlockUnits]
+  uint64_t* bits;   // [2 * height * row words]
+  int64_t* missing; // [units]
+  uint64_t fault;
+};
+
+struct FilterScratch {
+  void* values;      // [kBlockUnits, positions], of the view's type
+  int64_t* counts;   // [kBlockUnits]
+  int64_t* missing;  // [units]
+  uint64_t fault;
+};
+
+// One axis of an upsampling table (types.AxisTable).
+struct Axis {
+  const int32_t* start;
+  const float* weights;  // [pixels, taps]
+  const float* fractions;  // lerp only: weights[:, 1], side by side, [pixels]
+  const int32_t* first;    // lerp only: first[c] = first pixel whose start is >= c, [cells + 1]
+  std::ptrdiff_t pixels, cells;
+  int taps;
+  bool lerp;
+};
+
+struct CountArguments {
+  // sparse activations
+  Kind kind;
+  std::ptrdiff_t units, height, width;
+  const uint32_t* images;
+  const int64_t* unit_start;
+  const int64_t* cell_start;
+  const void* cells;
+  bool wide_cells;  // uint32 instead of uint16
+  const void* values;
+  int64_t* cursor;
+  int64_t first_image;
+  const float* thresholds;
+  // upsampling; with a ring the axes count cells of the (height + 2) x (width + 2) map
+  Axis rows, columns;
+  bool ring;
+  // planes
+  std::ptrdiff_t plane_images, words, concepts, categories;
+  const int64_t* plane_start;
+  const int32_t* concept;
+  const int64_t* word_row;
+  const uint64_t* plane_words;
+  const int64_t* category;
+  const bool* present;  // [plane_images, categories]; null: where a label lies under the mask
+  // sums
+  int64_t* intersection;
+  int64_t* unit_area;
+  int64_t* mask_area;
+};
+
+// Scratch of one thread.
+struct CountScratch {
+  float* map;            // [cells of the (ringed) map]
+  float* row;            // [columns + 2]
+  unsigned char* above;  // [cells of the (ringed) map], non-lerp tables only
+  unsigned char* rows_above;  // [rows + 1]
+  uint64_t* mask;        // [words + 1]
+  bool* under;           // [categories]
+};
+
+// The kernels of one instruction set.
+struct Isa {
+  const char* name;
+  // one image, units [first_unit, last_unit): returns the number of records
+  std::ptrdiff_t (*sift_block)(const SiftArguments&, std::ptrdiff_t image, std::ptrdiff_t first_unit,
+                               std::ptrdiff_t last_unit, SiftScratch&);
+  void (*filter_block)(const View&, const uint32_t* bounds, bool omit, std::ptrdiff_t image,
+                       std::ptrdiff_t first_unit, std::ptrdiff_t last_unit, FilterScratch&);
+  void (*count_unit)(const CountArguments&, std::ptrdiff_t unit, CountScratch&);
+};
+
+extern const Isa isa_base;
+#ifdef FD_HAVE_X86_LEVELS
+extern const Isa isa_v3;
+extern const Isa isa_v4;
+#endif
+
+}  // namespace fd

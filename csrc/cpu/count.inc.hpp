@@ -1,0 +1,204 @@
+// count: retained cells -> mask words -> AND with the label planes -> population count.
+//
+// The upsampled map and the unit mask never exist in memory but for one mask of one record, as bits. With lerp
+// tables a pixel lies between its corners (fastdissect/upsampling.py), so between two neighbouring cells
+//
+//     both above T      -> the whole run of pixels is above        ....######....
+//     neither           -> none is                                 ..............
+//     one of them       -> the run is computed and compared        ...:::##......
+//
+// Bounds: a mask has at most 2**32 pixels, a sum over images stays below 2**63.
+
+// Set the n <= 64 low bits of `bits` at bit `at` of the mask.
+inline void put_bits(uint64_t* mask, std::ptrdiff_t at, uint64_t bits, std::ptrdiff_t n) {
+  if (n < 64) bits &= (uint64_t(1) << n) - 1;
+  mask[at >> 6] |= bits << (at & 63);
+  if ((at & 63) + n > 64) mask[(at >> 6) + 1] |= bits >> (64 - (at & 63));
+}
+
+inline void put_ones(uint64_t* mask, std::ptrdiff_t at, std::ptrdiff_t n) {
+  for (; n > 0; n -= 64, at += 64) put_bits(mask, at, ~uint64_t(0), n < 64 ? n : 64);
+}
+
+struct Extent {
+  std::ptrdiff_t first_row, last_row, first_column, last_column;  // cells above T, inclusive; empty: first > last
+};
+
+// The mask's words of one record by lerp tables; returns the half-open range of pixel rows written.
+inline void lerp_mask(const CountArguments& a, float threshold, const Extent& e, CountScratch& s,
+                      std::ptrdiff_t& first_pixel_row, std::ptrdiff_t& last_pixel_row) {
+  const Axis &rows = a.rows, &columns = a.columns;
+  // a row of cells reaches the pixel rows that start at it or at the one before
+  const std::ptrdiff_t top = e.first_row > 0 ? e.first_row - 1 : 0;
+  const std::ptrdiff_t left = e.first_column > 0 ? e.first_column - 1 : 0;
+  first_pixel_row = rows.first[top];
+  last_pixel_row = rows.first[e.last_row + 1];
+  const std::ptrdiff_t stop = e.last_column + 1 < columns.cells ? e.last_column + 1 : e.last_column;
+  for (std::ptrdiff_t y = first_pixel_row; y < last_pixel_row; ++y) {
+    const std::ptrdiff_t t = rows.start[y], b = t + 1 < rows.cells ? t + 1 : t;
+    if (!(s.rows_above[t] | s.rows_above[b])) continue;
+    const float weight = rows.weights[2 * y + 1];
+    const float *upper = s.map + t * columns.cells, *lower = s.map + b * columns.cells;
+    float* row = s.row;
+    for (std::ptrdiff_t c = left; c <= stop; ++c) {
+      const float product = (lower[c] - upper[c]) * weight;
+      row[c] = upper[c] + product;
+    }
+    row[stop + 1] = row[stop];  // the last cell's second tap is itself
+    bool here = row[left] > threshold;
+    const std::ptrdiff_t at = y * columns.pixels;
+    for (std::ptrdiff_t c = left; c <= e.last_column; ++c) {
+      const bool next = row[c + 1] > threshold;
+      const std::ptrdiff_t from = columns.first[c], to = columns.first[c + 1];
+      if (here & next) {
+        put_ones(s.mask, at + from, to - from);
+      } else if (here | next) {
+        const float difference = row[c + 1] - row[c];
+        for (std::ptrdiff_t x = from; x < to; x += 64) {
+          const std::ptrdiff_t n = to - x < 64 ? to - x : 64;
+          const uint64_t bits = lerp_bits(row[c], difference, columns.fractions + x, n, threshold);
+          put_bits(s.mask, at + x, bits, n);
+        }
+      }
+      here = next;
+    }
+  }
+}
+
+// The mask by tables of any taps, pixel by pixel: a pixel none of whose taps' cells is above is not above.
+inline void taps_mask(const CountArguments& a, float threshold, CountScratch& s) {
+  const Axis &rows = a.rows, &columns = a.columns;
+  for (std::ptrdiff_t i = 0; i < rows.cells * columns.cells; ++i) s.above[i] = s.map[i] > threshold;
+  const auto at = [](const Axis& axis, std::ptrdiff_t i, int tap) {
+    const std::ptrdiff_t cell = axis.start[i] + tap;
+    return cell < axis.cells ? cell : axis.cells - 1;
+  };
+  for (std::ptrdiff_t y = 0; y < rows.pixels; ++y) {
+    for (std::ptrdiff_t c = 0; c < columns.cells; ++c) {
+      const float first = s.map[at(rows, y, 0) * columns.cells + c];
+      if (rows.lerp) {
+        const float difference = s.map[at(rows, y, 1) * columns.cells + c] - first;
+        const float product = difference * rows.weights[2 * y + 1];
+        s.row[c] = first + product;
+      } else {
+        float sum = first * rows.weights[y * rows.taps];
+        for (int k = 1; k < rows.taps; ++k) {
+          const float product = s.map[at(rows, y, k) * columns.cells + c] * rows.weights[y * rows.taps + k];
+          sum += product;
+        }
+        s.row[c] = sum;
+      }
+    }
+    for (std::ptrdiff_t x = 0; x < columns.pixels; ++x) {
+      float value = s.row[at(columns, x, 0)];
+      if (columns.lerp) {
+        const float product = (s.row[at(columns, x, 1)] - value) * columns.weights[2 * x + 1];
+        value += product;
+      } else {
+        value *= columns.weights[x * columns.taps];
+        for (int k = 1; k < columns.taps; ++k) {
+          const float product = s.row[at(columns, x, k)] * columns.weights[x * columns.taps + k];
+          value += product;
+        }
+      }
+      if (!(value > threshold)) continue;
+      bool any = false;
+      for (int j = 0; j < rows.taps; ++j)
+        for (int k = 0; k < columns.taps; ++k)
+          any |= bool(s.above[at(rows, y, j) * columns.cells + at(columns, x, k)]);
+      if (any) put_bits(s.mask, y * columns.pixels + x, 1, 1);
+    }
+  }
+}
+
+template <typename T, typename Cell>
+inline void count_typed(const CountArguments& a, std::ptrdiff_t unit, CountScratch& s) {
+  const auto* values = static_cast<const typename T::Type*>(a.values);
+  const auto* cells = static_cast<const Cell*>(a.cells);
+  const float threshold = a.thresholds[unit];
+  const std::ptrdiff_t border = a.ring ? 1 : 0, pitch = a.columns.cells;
+  const bool lerp = a.rows.lerp && a.columns.lerp;
+  const bool ring_above = a.ring && 0.0f > threshold;
+  for (std::ptrdiff_t i = 0; i < a.rows.cells * pitch; ++i) s.map[i] = threshold;  // absent cells read as T
+  for (std::ptrdiff_t y = 0; y < a.rows.cells; ++y) s.rows_above[y] = 0;
+  if (a.ring)
+    for (std::ptrdiff_t y = 0; y < a.rows.cells; ++y)
+      for (std::ptrdiff_t x = 0; x < pitch; ++x)
+        if (y == 0 || x == 0 || y == a.rows.cells - 1 || x == pitch - 1) s.map[y * pitch + x] = 0.0f;
+
+  int64_t* intersection = a.intersection + unit * a.concepts;
+  int64_t* unit_area = a.unit_area + unit * a.categories;
+  int64_t r = a.cursor[unit];
+  for (; r < a.unit_start[unit + 1]; ++r) {
+    const int64_t image = int64_t(a.images[r]) - a.first_image;
+    if (image >= a.plane_images) break;
+
+    Extent e{a.rows.cells, -1, pitch, -1};
+    for (int64_t j = a.cell_start[r]; j < a.cell_start[r + 1]; ++j) {
+      const std::ptrdiff_t y = std::ptrdiff_t(cells[j]) / a.width + border;
+      const std::ptrdiff_t x = std::ptrdiff_t(cells[j]) % a.width + border;
+      const float value = T::widen(values[j]);
+      s.map[y * pitch + x] = value;
+      if (value > threshold) {
+        s.rows_above[y] = 1;
+        e.first_row = y < e.first_row ? y : e.first_row;
+        e.last_row = y > e.last_row ? y : e.last_row;
+        e.first_column = x < e.first_column ? x : e.first_column;
+        e.last_column = x > e.last_column ? x : e.last_column;
+      }
+    }
+    if (ring_above) {
+      e = Extent{0, a.rows.cells - 1, 0, pitch - 1};
+      for (std::ptrdiff_t y = 0; y < a.rows.cells; ++y) s.rows_above[y] = 1;
+    }
+    if (e.last_row >= 0) {
+      std::ptrdiff_t first = 0, last = a.rows.pixels;
+      if (lerp)
+        lerp_mask(a, threshold, e, s, first, last);
+      else
+        taps_mask(a, threshold, s);
+      const std::ptrdiff_t from = first * a.columns.pixels / 64;
+      const std::ptrdiff_t to = (last * a.columns.pixels + 63) / 64;
+      uint64_t area = words_and(s.mask + from, s.mask + from, to - from);
+      a.mask_area[unit] += int64_t(area);
+      if (area) {
+        if (!a.present)
+          for (std::ptrdiff_t q = 0; q < a.categories; ++q) s.under[q] = false;
+        for (int64_t p = a.plane_start[image]; p < a.plane_start[image + 1]; ++p) {
+          const int64_t row = a.word_row[p];
+          const uint64_t shared =
+              row < 0 ? area : words_and(s.mask + from, a.plane_words + row * a.words + from, to - from);
+          intersection[a.concept[p]] += int64_t(shared);
+          if (!a.present && shared) s.under[a.category[a.concept[p]]] = true;
+        }
+        const bool* counted = a.present ? a.present + image * a.categories : s.under;
+        for (std::ptrdiff_t q = 0; q < a.categories; ++q) unit_area[q] += counted[q] ? int64_t(area) : 0;
+      }
+      for (std::ptrdiff_t i = from; i < to; ++i) s.mask[i] = 0;
+    }
+    for (int64_t j = a.cell_start[r]; j < a.cell_start[r + 1]; ++j) {
+      const std::ptrdiff_t y = std::ptrdiff_t(cells[j]) / a.width + border;
+      s.map[y * pitch + std::ptrdiff_t(cells[j]) % a.width + border] = threshold;
+      s.rows_above[y] = 0;
+    }
+    if (ring_above)
+      for (std::ptrdiff_t y = 0; y < a.rows.cells; ++y) s.rows_above[y] = 0;
+  }
+  a.cursor[unit] = r;
+}
+
+template <typename T>
+inline void count_cells(const CountArguments& a, std::ptrdiff_t unit, CountScratch& s) {
+  if (a.wide_cells)
+    count_typed<T, uint32_t>(a, unit, s);
+  else
+    count_typed<T, uint16_t>(a, unit, s);
+}
+
+void count_unit(const CountArguments& a, std::ptrdiff_t unit, CountScratch& s) {
+  switch (a.kind) {
+    case kFloat16: return count_cells<Float16>(a, unit, s);
+    case kBfloat16: return count_cells<Bfloat16>(a, unit, s);
+    default: return count_cells<Float32>(a, unit, s);
+  }
+}

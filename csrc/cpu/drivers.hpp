@@ -1,0 +1,96 @@
+// The kernels as the binding calls them: threads, growing buffers, canonical order. Every driver takes the
+// instruction set where its inner loop depends on it.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "arguments.hpp"
+
+namespace fd {
+
+// An uninitialised array that owns its memory.
+template <typename T>
+struct Buffer {
+  std::unique_ptr<T[]> data;
+  size_t size = 0;
+  Buffer() = default;
+  explicit Buffer(size_t n) : data(new T[n]), size(n) {}
+  T* get() const { return data.get(); }
+};
+
+// types.SparseActivations without its shape; cells and values as bytes of their own width.
+struct Sparse {
+  Buffer<int64_t> unit_start;
+  Buffer<uint32_t> images;
+  Buffer<int64_t> cell_start;
+  Buffer<unsigned char> cells, values;
+};
+
+struct SparseView {
+  std::ptrdiff_t images_in_part;
+  const int64_t* unit_start;
+  const uint32_t* images;
+  const int64_t* cell_start;
+  const void* cells;
+  const void* values;
+};
+
+// Values of one part, grouped by unit.
+struct ValuesView {
+  const int64_t* start;
+  const void* values;
+};
+
+inline size_t width_of(Kind kind) { return kind == kFloat32 ? 4 : 2; }
+
+struct SiftResult {
+  Sparse sparse;
+  std::vector<int64_t> missing;
+  uint64_t fault;
+};
+SiftResult sift(const Isa&, SiftArguments, int threads);
+
+struct FilterResult {
+  Buffer<int64_t> start;
+  Buffer<unsigned char> values;
+  std::vector<int64_t> missing;
+  uint64_t fault;
+};
+FilterResult filter(const Isa&, const View&, const uint32_t* bounds, bool omit, int threads);
+
+Sparse prune(const std::vector<SparseView>& parts, Kind, bool wide_cells, std::ptrdiff_t units, std::ptrdiff_t height,
+             std::ptrdiff_t width, const uint32_t* bounds, int reach, bool ring, int threads);
+
+struct Joined {
+  Buffer<int64_t> start;
+  Buffer<unsigned char> values;
+};
+Joined join(const std::vector<ValuesView>& parts, Kind, std::ptrdiff_t units, const uint32_t* bounds, int threads);
+
+void select(const std::vector<ValuesView>& parts, Kind, std::ptrdiff_t units, const uint32_t* bounds,
+            const int64_t* ranks, std::ptrdiff_t ranks_per_unit, uint32_t* chosen, int threads);
+
+void select_pixels(const std::vector<SparseView>& parts, Kind, bool wide_cells, std::ptrdiff_t units,
+                   std::ptrdiff_t height, std::ptrdiff_t width, const Axis& rows, const Axis& columns, bool ring,
+                   const uint32_t* bounds, const int64_t* ranks, std::ptrdiff_t ranks_per_unit, uint32_t* chosen,
+                   int threads);
+
+// bins[units, n_bins] += counts; missing[units] += NaNs; returns the first NaN's number or kNoFault.
+uint64_t histogram(const View&, int shift, const uint32_t* prefix, int64_t* bins, std::ptrdiff_t n_bins,
+                   int64_t* missing, int threads);
+
+struct Packed {
+  std::vector<int32_t> concept_of;
+  std::vector<int64_t> pixels;
+  Buffer<uint64_t> words;
+  int64_t unknown = 0;
+};
+// labels [channels, pixels], uint16 or int32
+Packed pack(const void* labels, bool wide, std::ptrdiff_t channels, std::ptrdiff_t pixels, const int32_t* columns,
+            std::ptrdiff_t n_columns, bool once);
+
+void count(const Isa&, const CountArguments&, int threads);
+
+}  // namespace fd

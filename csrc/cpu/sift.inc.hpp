@@ -1,0 +1,192 @@
+// sift: one read of each activation. Usable test, mean, maximum; cells within `reach` of one above are kept.
+//
+// The fast path reads a map once, for 16 lane sums and the maximum, and stops there unless the maximum is
+// above the bound (some 5 % of the maps). The sum also serves as the usable test: with a maximum <= 1e30 and
+// a sum within +-1e35, no cell of a map of up to 2**26 cells can be NaN, infinite or 2**127 or beyond (positive
+// cells add up to at most 7e37, so a cell of -2**127 or below would pull the sum below -1e38). Otherwise the map is
+// looked through cell by cell.
+
+// Row words: the map's "above" bits, one row after another.  width 7:  row 0 -> word 0 (bits 0-6), ...
+inline void dilate_rows(uint64_t* rows, uint64_t* out, std::ptrdiff_t height, std::ptrdiff_t width, int reach,
+                        bool ring) {
+  const std::ptrdiff_t words = (width + 63) / 64;
+  const uint64_t tail = width % 64 ? (uint64_t(1) << (width % 64)) - 1 : ~uint64_t(0);
+  for (std::ptrdiff_t y = 0; y < height; ++y) {  // sideways, in place, one step at a time
+    uint64_t* row = rows + y * words;
+    for (int step = 0; step < reach; ++step) {
+      uint64_t carry = 0;
+      for (std::ptrdiff_t i = 0; i < words; ++i) {
+        const uint64_t v = row[i], next = i + 1 < words ? row[i + 1] : 0;
+        row[i] = v | v << 1 | carry | v >> 1 | next << 63;
+        carry = v >> 63;
+      }
+      row[words - 1] &= tail;
+    }
+  }
+  for (std::ptrdiff_t y = 0; y < height; ++y) {
+    const std::ptrdiff_t low = y < reach ? 0 : y - reach, high = y + reach < height ? y + reach : height - 1;
+    for (std::ptrdiff_t i = 0; i < words; ++i) {
+      uint64_t v = 0;
+      for (std::ptrdiff_t r = low; r <= high; ++r) v |= rows[r * words + i];
+      out[y * words + i] = v;
+    }
+  }
+  if (!ring) return;
+  for (std::ptrdiff_t y = 0; y < height; ++y)  // the ring is above: border cells within reach are kept
+    for (std::ptrdiff_t x = 0; x < width; ++x)
+      if (y < reach || x < reach || y >= height - reach || x >= width - reach)
+        out[y * words + x / 64] |= uint64_t(1) << (x % 64);
+}
+
+inline bool is_plain(std::ptrdiff_t cells, float sum, float top) {
+  return cells <= std::ptrdiff_t(1) << 26 && top <= 1e30f && sum >= -1e35f && sum <= 1e35f;
+}
+
+template <typename T>
+inline bool sift_map(const SiftArguments& a, std::ptrdiff_t image, std::ptrdiff_t unit, const float* x, float sum,
+                     float top, SiftScratch& s, std::ptrdiff_t& record, std::ptrdiff_t& used) {
+  using V = typename T::Type;
+  const View& v = a.view;
+  const std::ptrdiff_t cells = v.height * v.width, words = (v.width + 63) / 64, bit_words = v.height * words;
+  const std::ptrdiff_t at = image * v.units + unit;
+  const uint32_t bound = a.bounds[unit];
+  const bool plain = is_plain(cells, sum, top);
+  std::ptrdiff_t bad = 0;
+  if (!plain) {
+    float lanes[16] = {0};
+    top = -infinity();
+    for (std::ptrdiff_t p = 0; p < cells; ++p) {
+      if (!(x[p] <= kHuge && x[p] >= -kHuge)) {
+        if (!bad && !a.omit) {
+          const uint64_t where = uint64_t(at) * uint64_t(cells) + uint64_t(p);
+          if (where < s.fault) s.fault = where;
+          return false;
+        }
+        ++bad;
+        continue;
+      }
+      lanes[p % 16] += x[p];
+      top = x[p] > top ? x[p] : top;
+    }
+    sum = add_lanes(lanes);
+  }
+  s.missing[unit] += bad;
+  const bool none = bad == cells;
+  a.means[at] = none ? float_of(0x7FC00000u) : sum / float(cells - bad);
+  a.maxima[at] = none ? float_of(0x7FC00000u) : top + 0.0f;
+  const bool ring = a.ring && bound < kZeroKey;
+  if (!ring && (none || key_of(top) <= bound)) return false;
+
+  // what is above, one bit a cell
+  uint64_t* rows = s.bits;
+  uint64_t* kept = s.bits + bit_words;
+  const bool all = bound < kLowestKey;
+  const float threshold = all ? 0.0f : from_key(bound);
+  for (std::ptrdiff_t y = 0; y < v.height; ++y)
+    for (std::ptrdiff_t i = 0; i < words; ++i) {
+      const std::ptrdiff_t first = i * 64, n = v.width - first < 64 ? v.width - first : 64;
+      const float* row = x + y * v.width + first;
+      uint64_t bits = 0;
+      if (plain && !all)
+        bits = above_bits(row, n, threshold);
+      else
+        for (std::ptrdiff_t c = 0; c < n; ++c)
+          bits |= uint64_t(row[c] <= kHuge && row[c] >= -kHuge && (all || row[c] > threshold)) << c;
+      rows[y * words + i] = bits;
+    }
+  dilate_rows(rows, kept, v.height, v.width, a.reach, ring);
+
+  const V* data = static_cast<const V*>(v.data) + image * v.image_stride + unit * v.unit_stride;
+  V* values = static_cast<V*>(s.values);
+  const std::ptrdiff_t before = used;
+  for (std::ptrdiff_t y = 0; y < v.height; ++y)
+    for (std::ptrdiff_t i = 0; i < words; ++i)
+      for (uint64_t bits = kept[y * words + i]; bits; bits &= bits - 1) {
+        const std::ptrdiff_t column = i * 64 + lowest_bit(bits), p = y * v.width + column;
+        const V value = data[y * v.row_stride + column * v.column_stride];
+        s.cells[used] = uint32_t(p);
+        values[used++] = plain || (x[p] <= kHuge && x[p] >= -kHuge) ? value : V(T::nan());
+      }
+  if (used == before) return false;
+  s.records[record++] = Record{uint32_t(image), uint32_t(unit), uint32_t(used - before)};
+  return true;
+}
+
+template <typename T>
+inline std::ptrdiff_t sift_typed(const SiftArguments& a, std::ptrdiff_t image, std::ptrdiff_t first,
+                                 std::ptrdiff_t last, SiftScratch& s) {
+  using V = typename T::Type;
+  const View& v = a.view;
+  const std::ptrdiff_t cells = v.height * v.width;
+  const V* base = static_cast<const V*>(v.data) + image * v.image_stride;
+  std::ptrdiff_t record = 0, used = 0;
+  const bool contiguous = (v.column_stride == 1 || v.width == 1) && (v.row_stride == v.width || v.height == 1);
+  const auto gather = [&](std::ptrdiff_t unit) {
+    const V* from = base + unit * v.unit_stride;
+    float* to = s.map;
+    for (std::ptrdiff_t y = 0; y < v.height; ++y)
+      for (std::ptrdiff_t c = 0; c < v.width; ++c)
+        *to++ = T::widen(from[y * v.row_stride + c * v.column_stride]);
+    return static_cast<const float*>(s.map);
+  };
+
+  if (v.unit_stride == 1 && last - first > 1 && !(contiguous && cells > 1)) {
+    // Channels last: the units of a block lie side by side, so lanes are kept for all of them at once.
+    const std::ptrdiff_t n = last - first;
+    float tops[kBlockUnits];
+    for (std::ptrdiff_t u = 0; u < n; ++u) tops[u] = -infinity();
+    for (std::ptrdiff_t i = 0; i < 16 * kBlockUnits; ++i) s.lanes[i] = 0.0f;
+    std::ptrdiff_t p = 0;
+    for (std::ptrdiff_t y = 0; y < v.height; ++y)
+      for (std::ptrdiff_t c = 0; c < v.width; ++c, ++p) {
+        const V* from = base + first + y * v.row_stride + c * v.column_stride;
+        float* lane = s.lanes + (p % 16) * kBlockUnits;
+        if (n == kBlockUnits)
+          for (std::ptrdiff_t u = 0; u < kBlockUnits; ++u) {
+            const float x = T::widen(from[u]);
+            lane[u] += x;
+            tops[u] = x > tops[u] ? x : tops[u];
+          }
+        else
+          for (std::ptrdiff_t u = 0; u < n; ++u) {
+            const float x = T::widen(from[u]);
+            lane[u] += x;
+            tops[u] = x > tops[u] ? x : tops[u];
+          }
+      }
+    for (int half = 8; half; half /= 2)
+      for (std::ptrdiff_t i = 0; i < half * kBlockUnits; ++i) s.lanes[i] += s.lanes[i + half * kBlockUnits];
+    for (std::ptrdiff_t u = 0; u < n; ++u) {
+      const uint32_t bound = a.bounds[first + u];
+      const float sum = s.lanes[u], top = tops[u];
+      const std::ptrdiff_t at = image * v.units + first + u;
+      if (is_plain(cells, sum, top) && key_of(top) <= bound && !a.ring) {
+        a.means[at] = sum / float(cells);
+        a.maxima[at] = top + 0.0f;
+      } else {
+        sift_map<T>(a, image, first + u, gather(first + u), sum, top, s, record, used);
+      }
+    }
+    return record;
+  }
+  for (std::ptrdiff_t unit = first; unit < last; ++unit) {
+    const float* x;
+    if (contiguous && sizeof(V) == 4)
+      x = reinterpret_cast<const float*>(base + unit * v.unit_stride);
+    else
+      x = gather(unit);
+    float lanes[16], top;
+    lanes_of(x, cells, lanes, &top);
+    sift_map<T>(a, image, unit, x, add_lanes(lanes), top, s, record, used);
+  }
+  return record;
+}
+
+std::ptrdiff_t sift_block(const SiftArguments& a, std::ptrdiff_t image, std::ptrdiff_t first, std::ptrdiff_t last,
+                          SiftScratch& s) {
+  switch (a.view.kind) {
+    case kFloat16: return sift_typed<Float16>(a, image, first, last, s);
+    case kBfloat16: return sift_typed<Bfloat16>(a, image, first, last, s);
+    default: return sift_typed<Float32>(a, image, first, last, s);
+  }
+}

@@ -1,0 +1,176 @@
+"""One method per kernel: what every backend must offer, with inputs already checked.
+
+`bounds` are uint32 keys (see keys.py), one a unit; 0 means "no bound yet: everything is above". A cell is
+*above* when it is usable and key(cell) > bound. A cell is unusable when it is NaN or, in `sift`,
+infinite, 2**127 or beyond (interpolating it could overflow).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastdissect.types import ActivationView, Kind, Planes, SparseActivations, Upsampling
+
+__all__ = ["Backend", "Fault", "PackedLabels", "Sifted", "Values"]
+
+
+class Fault(NamedTuple):
+    """The first unusable cell, in order image, unit, cell."""
+
+    image: int  # within the batch
+    unit: int
+    cell: int
+    value: float
+
+
+class Sifted(NamedTuple):
+    cells: SparseActivations  # images are numbered within the batch
+    means: NDArray[np.float32]  # [images, units]
+    maxima: NDArray[np.float32]  # [images, units]
+    missing: NDArray[np.int64]  # [units], unusable cells
+    fault: Fault | None
+
+
+class Values(NamedTuple):
+    """Values above the bounds, grouped by unit: unit k owns values[start[k] : start[k + 1]]."""
+
+    start: NDArray[np.int64]  # [units + 1]
+    values: NDArray[Any]  # float32, float16 or uint16 (bfloat16's bits)
+    missing: NDArray[np.int64]  # [units], NaNs
+    fault: Fault | None
+
+
+class PackedLabels(NamedTuple):
+    """The label planes of one label map; concepts in rising order."""
+
+    concept: NDArray[np.int32]  # [planes], column numbers
+    pixels: NDArray[np.int64]  # [planes]
+    words: NDArray[np.uint64]  # [planes, words]
+    unknown: int  # the lowest label number that has no column, 0 if all have
+
+
+class Backend(Protocol):
+    """Inputs are already checked; outputs are new arrays."""
+
+    name: str
+
+    def sift(
+        self,
+        view: ActivationView,
+        bounds: NDArray[np.uint32],
+        reach: int,
+        ring: bool,
+        omit: bool,
+        threads: int,
+    ) -> Sifted:
+        """One read of each activation: usable test, mean, maximum, cells within `reach` of one above.
+
+        The mean adds position p of the row-major map to lane p mod 16 in rising p, starting from +0; lanes
+        are added as i + (i + 8), i + (i + 4), i + (i + 2), i + (i + 1); the sum is divided by the number of
+        usable cells; float32 throughout. The maximum has +0 added (no -0). Without `omit` a fault is
+        reported and the outputs are void; with it unusable cells count in `missing`, mean and maximum are
+        taken over the others (NaN if there are none), and an unusable cell that is retained reads as NaN.
+        `ring`: a ring of zeros lies around the map, above where the bound is below key(0).
+        """
+        ...
+
+    def filter(self, view: ActivationView, bounds: NDArray[np.uint32], omit: bool, threads: int) -> Values:
+        """Values above the bounds, by unit, in order image, cell. Infinities are ordinary."""
+        ...
+
+    def prune(
+        self,
+        parts: Sequence[SparseActivations],
+        bounds: NDArray[np.uint32],
+        reach: int,
+        ring: bool,
+        threads: int,
+    ) -> SparseActivations:
+        """Join parts (of consecutive images) and keep the cells within `reach` of one above."""
+        ...
+
+    def join(
+        self,
+        starts: Sequence[NDArray[np.int64]],
+        values: Sequence[NDArray[Any]],
+        kind: Kind,
+        bounds: NDArray[np.uint32],
+        threads: int,
+    ) -> tuple[NDArray[np.int64], NDArray[Any]]:
+        """Join parts of values, by unit and in the parts' order, keeping those above the (risen) bounds."""
+        ...
+
+    def select(
+        self,
+        starts: Sequence[NDArray[np.int64]],
+        values: Sequence[NDArray[Any]],
+        kind: Kind,
+        bounds: NDArray[np.uint32],
+        ranks: NDArray[np.int64],
+        threads: int,
+    ) -> NDArray[np.uint32]:
+        """Key of the ranks[k, j]-th largest value of unit k (1 = largest) among those above bounds[k].
+
+        Part i holds values[i][starts[i][k] : starts[i][k + 1]] of unit k. Where fewer values than the rank
+        are above the bound, the answer is the bound. NaNs are passed over.
+        """
+        ...
+
+    def select_pixels(
+        self,
+        parts: Sequence[SparseActivations],
+        bounds: NDArray[np.uint32],
+        ranks: NDArray[np.int64],
+        upsampling: Upsampling,
+        threads: int,
+    ) -> NDArray[np.uint32]:
+        """As `select`, over the pixels of the upsampled maps. Absent cells read as the bound's value."""
+        ...
+
+    def histogram(
+        self,
+        view: ActivationView,
+        shift: int,
+        prefix: NDArray[np.uint32] | None,
+        bins: NDArray[np.int64],
+        omit: bool,
+        threads: int,
+    ) -> tuple[NDArray[np.int64], Fault | None]:
+        """Add to bins[k] the counts of key >> shift; with `prefix`, of the keys' low 16 bits where
+        key >> 16 == prefix[k] (`shift` is then 0). Returns the NaNs a unit, and the first one."""
+        ...
+
+    def pack(self, labels: NDArray[Any], columns: NDArray[np.int32], once: bool) -> PackedLabels:
+        """Planes of one image's label maps [channels, height, width] (uint16 or int32, 0 = none).
+
+        columns[label] is the label's column, -1 if it has none. `once`: channels that carry the same label
+        share one plane; otherwise each channel has its own.
+        """
+        ...
+
+    def count(
+        self,
+        cells: SparseActivations,
+        cursor: NDArray[np.int64],
+        first_image: int,
+        thresholds: NDArray[np.float32],
+        upsampling: Upsampling,
+        planes: Planes,
+        category: NDArray[np.int64],
+        present: NDArray[np.bool_] | None,
+        intersection: NDArray[np.int64],
+        unit_area: NDArray[np.int64],
+        mask_area: NDArray[np.int64],
+        threads: int,
+    ) -> None:
+        """Add one block of images: planes of images first_image ... to the counts, in place.
+
+        cursor[k] is unit k's first record not yet counted; it moves past the block. A unit's mask is
+        `upsample(a_k) > T_k`, absent cells read as T_k. Its area counts for category q in images where
+        present[image, q] (None: where a label of q lies under the mask).
+        """
+        ...
