@@ -92,8 +92,9 @@ inline Axis axis_of(const py::tuple& t, In<float>& fractions) {
   const auto weights = t[1].cast<In<float>>();
   const auto first = t[2].cast<In<int32_t>>();
   fractions = t[3].cast<In<float>>();
-  return Axis{start.data(), weights.data(), fractions.data(), first.data(), start.shape(0),
-              t[4].cast<std::ptrdiff_t>(), int(weights.shape(1)), t[5].cast<bool>()};
+  return Axis{start.data(),          weights.data(),   fractions.data(),
+              first.data(),          start.shape(0),   t[4].cast<std::ptrdiff_t>(),
+              int(weights.shape(1)), t[5].cast<bool>()};
 }
 
 }  // namespace fd

@@ -51,8 +51,8 @@ py::tuple bind_filter(const std::string& isa, const py::array& data, const std::
     py::gil_scoped_release free;
     r = filter(set, view, bounds.data(), omit, threads);
   }
-  return py::make_tuple(to_array(std::move(r.start)), to_array(std::move(r.values), data.dtype()),
-                        to_array(r.missing), r.fault);
+  return py::make_tuple(to_array(std::move(r.start)), to_array(std::move(r.values), data.dtype()), to_array(r.missing),
+                        r.fault);
 }
 
 py::tuple bind_prune(const py::list& parts, const std::string& kind, bool wide, std::ptrdiff_t units,
@@ -101,8 +101,8 @@ py::array_t<uint32_t> bind_select_pixels(const py::list& parts, const std::strin
   uint32_t* to = chosen.mutable_data();
   const Kind k = kind_of(kind);
   py::gil_scoped_release free;
-  select_pixels(views, k, wide, ranks.shape(0), height, width, r, c, ring, bounds.data(), ranks.data(),
-                ranks.shape(1), to, threads);
+  select_pixels(views, k, wide, ranks.shape(0), height, width, r, c, ring, bounds.data(), ranks.data(), ranks.shape(1),
+                to, threads);
   return chosen;
 }
 
@@ -131,8 +131,8 @@ py::tuple bind_pack(const py::array& labels, In<int32_t> columns, bool once) {
   const auto words = py::ssize_t((pixels + 63) / 64);
   const auto planes = p.unknown ? py::ssize_t(0) : py::ssize_t(p.concept_of.size());
   py::array flat = to_array(std::move(p.words));
-  return py::make_tuple(to_array(p.concept_of), to_array(p.pixels),
-                        flat.attr("reshape")(py::make_tuple(planes, words)), p.unknown);
+  return py::make_tuple(to_array(p.concept_of), to_array(p.pixels), flat.attr("reshape")(py::make_tuple(planes, words)),
+                        p.unknown);
 }
 
 // sparse: (unit_start, images, cell_start, cells, values); planes: (plane_start, concept, word_row, words)
@@ -141,7 +141,7 @@ void bind_count(const std::string& isa, const py::tuple& sparse, const std::stri
                 const py::tuple& rows, const py::tuple& columns, bool ring, const py::tuple& planes,
                 In<int64_t> category, const std::optional<In<bool>>& present, In<int64_t> intersection,
                 In<int64_t> unit_area, In<int64_t> mask_area, int threads) {
-  CountArguments a;
+  CountArguments a{};
   In<float> keep_rows, keep_columns;
   a.kind = kind_of(kind);
   a.units = thresholds.shape(0), a.height = height, a.width = width;

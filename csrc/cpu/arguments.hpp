@@ -38,13 +38,13 @@ struct SiftArguments {
 // Scratch of one thread, large enough for kBlockUnits maps; `maps` and `bits` hold one map each.
 constexpr std::ptrdiff_t kBlockUnits = 32;
 struct SiftScratch {
-  Record* records;  // [kBlockUnits]
-  uint32_t* cells;  // [kBlockUnits * height * width]
-  void* values;     // likewise, of the view's type
-  float* map;       // [height * width]
-  float* lanes;     // [16 * kBlockUnits]
-  uint64_t* bits;   // [2 * height * row words]
-  int64_t* missing; // [units]
+  Record* records;   // [kBlockUnits]
+  uint32_t* cells;   // [kBlockUnits * height * width]
+  void* values;      // likewise, of the view's type
+  float* map;        // [height * width]
+  float* lanes;      // [16 * kBlockUnits]
+  uint64_t* bits;    // [2 * height * row words]
+  int64_t* missing;  // [units]
   uint64_t fault;
 };
 
@@ -58,7 +58,7 @@ struct FilterScratch {
 // One axis of an upsampling table (types.AxisTable).
 struct Axis {
   const int32_t* start;
-  const float* weights;  // [pixels, taps]
+  const float* weights;    // [pixels, taps]
   const float* fractions;  // lerp only: weights[:, 1], side by side, [pixels]
   const int32_t* first;    // lerp only: first[c] = first pixel whose start is >= c, [cells + 1]
   std::ptrdiff_t pixels, cells;
@@ -88,6 +88,8 @@ struct CountArguments {
   const int32_t* concept;
   const int64_t* word_row;
   const uint64_t* plane_words;
+  const int32_t* plane_from;  // [planes], the first word that is not zero, and one past the last
+  const int32_t* plane_to;
   const int64_t* category;
   const bool* present;  // [plane_images, categories]; null: where a label lies under the mask
   // sums
@@ -98,12 +100,14 @@ struct CountArguments {
 
 // Scratch of one thread.
 struct CountScratch {
-  float* map;            // [cells of the (ringed) map]
-  float* row;            // [columns + 2]
-  unsigned char* above;  // [cells of the (ringed) map], non-lerp tables only
+  float* map;                 // [cells of the (ringed) map, and 8 more]
+  float* row;                 // [columns + 2, at least 72]
+  unsigned char* above;       // [cells of the (ringed) map], non-lerp tables only
   unsigned char* rows_above;  // [rows + 1]
-  uint64_t* mask;        // [words + 1]
-  bool* under;           // [categories]
+  uint64_t* mask;             // [words + 1]
+  const int32_t* place;       // [cells], where a cell lies in `map`
+  const int32_t* row_of;      // [cells], and in which of its rows
+  bool* under;                // [categories]
 };
 
 // The kernels of one instruction set.
@@ -112,8 +116,8 @@ struct Isa {
   // one image, units [first_unit, last_unit): returns the number of records
   std::ptrdiff_t (*sift_block)(const SiftArguments&, std::ptrdiff_t image, std::ptrdiff_t first_unit,
                                std::ptrdiff_t last_unit, SiftScratch&);
-  void (*filter_block)(const View&, const uint32_t* bounds, bool omit, std::ptrdiff_t image,
-                       std::ptrdiff_t first_unit, std::ptrdiff_t last_unit, FilterScratch&);
+  void (*filter_block)(const View&, const uint32_t* bounds, bool omit, std::ptrdiff_t image, std::ptrdiff_t first_unit,
+                       std::ptrdiff_t last_unit, FilterScratch&);
   void (*count_unit)(const CountArguments&, std::ptrdiff_t unit, CountScratch&);
 };
 

@@ -6,14 +6,39 @@
 
 namespace fd {
 
-void count(const Isa& isa, const CountArguments& a, int threads) {
+void count(const Isa& isa, CountArguments a, int threads) {
+  // Objects fill a part of the image: each plane's words are looked at only where they are not zero.
+  const auto planes = std::ptrdiff_t(a.plane_start[a.plane_images] - a.plane_start[0]);
+  std::vector<int32_t> from(size_t(planes) + 1, 0), to(size_t(planes) + 1, 0);
+  parallel(threads, planes, [&](std::ptrdiff_t first, std::ptrdiff_t last, int) {
+    for (std::ptrdiff_t p = first; p < last; ++p) {
+      const int64_t row = a.word_row[p];
+      if (row < 0) continue;
+      const uint64_t* words = a.plane_words + row * a.words;
+      std::ptrdiff_t low = 0, high = a.words;
+      while (low < high && !words[low]) ++low;
+      while (high > low && !words[high - 1]) --high;
+      from[size_t(p)] = int32_t(low);
+      to[size_t(p)] = int32_t(high);
+    }
+  });
+  a.plane_from = from.data();
+  a.plane_to = to.data();
   parallel(threads, a.units, [&](std::ptrdiff_t first, std::ptrdiff_t last, int) {
     const size_t map = size_t(a.rows.cells * a.columns.cells);
-    Buffer<float> values(map), row(size_t(a.columns.cells) + 2);
+    Buffer<float> values(map + 8), row(std::max<size_t>(size_t(a.columns.cells) + 2, 72));
+    std::fill_n(values.get(), map + 8, 0.0f);
+    const std::ptrdiff_t border = a.ring ? 1 : 0;
+    Buffer<int32_t> place(size_t(a.height * a.width)), row_of(size_t(a.height * a.width));
+    for (std::ptrdiff_t cell = 0; cell < a.height * a.width; ++cell) {
+      row_of.get()[cell] = int32_t(cell / a.width + border);
+      place.get()[cell] = int32_t(row_of.get()[cell] * a.columns.cells + cell % a.width + border);
+    }
     Buffer<unsigned char> above(map), rows_above(size_t(a.rows.cells) + 1);
     std::vector<uint64_t> mask(size_t(a.words) + 1, 0);
     Buffer<bool> under(size_t(a.categories) + 1);
-    CountScratch s{values.get(), row.get(), above.get(), rows_above.get(), mask.data(), under.get()};
+    CountScratch s{values.get(), row.get(),   above.get(),  rows_above.get(),
+                   mask.data(),  place.get(), row_of.get(), under.get()};
     for (std::ptrdiff_t unit = first; unit < last; ++unit) isa.count_unit(a, unit, s);
   });
 }

@@ -24,6 +24,30 @@ struct Extent {
   std::ptrdiff_t first_row, last_row, first_column, last_column;  // cells above T, inclusive; empty: first > last
 };
 
+// The runs of one pixel row between cells first ... first + n - 1 (and the one after): bits[i]: row[i] > threshold.
+inline void lerp_runs(const Axis& columns, const float* row, uint64_t bits, std::ptrdiff_t first, std::ptrdiff_t n,
+                      float threshold, uint64_t* mask, std::ptrdiff_t at) {
+  const uint64_t inside = n < 64 ? (uint64_t(1) << n) - 1 : ~uint64_t(0);
+  const uint64_t full = bits & bits >> 1 & inside;
+  for (uint64_t active = (bits | bits >> 1) & inside; active;) {
+    const int i = lowest_bit(active);
+    const std::ptrdiff_t from = columns.first[first + i];
+    if (full >> i & 1) {  // neighbouring full runs are one
+      const uint64_t rest = ~(full >> i);
+      const int length = rest ? lowest_bit(rest) : 64;
+      put_ones(mask, at + from, columns.first[first + i + length] - from);
+      active &= length + i < 64 ? ~uint64_t(0) << (length + i) : 0;
+      continue;
+    }
+    active &= active - 1;
+    const std::ptrdiff_t to = columns.first[first + i + 1];
+    for (std::ptrdiff_t x = from; x < to; x += 64) {
+      const std::ptrdiff_t pixels = to - x < 64 ? to - x : 64;
+      put_bits(mask, at + x, lerp_bits(row[i], row[i + 1] - row[i], columns.fractions + x, pixels, threshold), pixels);
+    }
+  }
+}
+
 // The mask's words of one record by lerp tables; returns the half-open range of pixel rows written.
 inline void lerp_mask(const CountArguments& a, float threshold, const Extent& e, CountScratch& s,
                       std::ptrdiff_t& first_pixel_row, std::ptrdiff_t& last_pixel_row) {
@@ -33,34 +57,22 @@ inline void lerp_mask(const CountArguments& a, float threshold, const Extent& e,
   const std::ptrdiff_t left = e.first_column > 0 ? e.first_column - 1 : 0;
   first_pixel_row = rows.first[top];
   last_pixel_row = rows.first[e.last_row + 1];
-  const std::ptrdiff_t stop = e.last_column + 1 < columns.cells ? e.last_column + 1 : e.last_column;
+  constexpr std::ptrdiff_t kWindow = 63;  // cells at a time, and the one after
   for (std::ptrdiff_t y = first_pixel_row; y < last_pixel_row; ++y) {
     const std::ptrdiff_t t = rows.start[y], b = t + 1 < rows.cells ? t + 1 : t;
     if (!(s.rows_above[t] | s.rows_above[b])) continue;
     const float weight = rows.weights[2 * y + 1];
     const float *upper = s.map + t * columns.cells, *lower = s.map + b * columns.cells;
-    float* row = s.row;
-    for (std::ptrdiff_t c = left; c <= stop; ++c) {
-      const float product = (lower[c] - upper[c]) * weight;
-      row[c] = upper[c] + product;
-    }
-    row[stop + 1] = row[stop];  // the last cell's second tap is itself
-    bool here = row[left] > threshold;
-    const std::ptrdiff_t at = y * columns.pixels;
-    for (std::ptrdiff_t c = left; c <= e.last_column; ++c) {
-      const bool next = row[c + 1] > threshold;
-      const std::ptrdiff_t from = columns.first[c], to = columns.first[c + 1];
-      if (here & next) {
-        put_ones(s.mask, at + from, to - from);
-      } else if (here | next) {
-        const float difference = row[c + 1] - row[c];
-        for (std::ptrdiff_t x = from; x < to; x += 64) {
-          const std::ptrdiff_t n = to - x < 64 ? to - x : 64;
-          const uint64_t bits = lerp_bits(row[c], difference, columns.fractions + x, n, threshold);
-          put_bits(s.mask, at + x, bits, n);
-        }
+    for (std::ptrdiff_t c = left; c <= e.last_column; c += kWindow) {
+      const std::ptrdiff_t n = e.last_column + 1 - c < kWindow ? e.last_column + 1 - c : kWindow;
+      const std::ptrdiff_t known = c + n < columns.cells ? n + 1 : n;
+      uint64_t bits = lerp_row(upper + c, lower + c, weight, threshold, s.row, known);
+      if (!bits) continue;
+      if (known == n) {  // the last cell's second tap is itself
+        s.row[n] = s.row[n - 1];
+        bits |= (bits >> (n - 1) & 1) << n;
       }
-      here = next;
+      lerp_runs(columns, s.row, bits, c, n, threshold, s.mask, y * columns.pixels);
     }
   }
 }
@@ -104,8 +116,7 @@ inline void taps_mask(const CountArguments& a, float threshold, CountScratch& s)
       if (!(value > threshold)) continue;
       bool any = false;
       for (int j = 0; j < rows.taps; ++j)
-        for (int k = 0; k < columns.taps; ++k)
-          any |= bool(s.above[at(rows, y, j) * columns.cells + at(columns, x, k)]);
+        for (int k = 0; k < columns.taps; ++k) any |= bool(s.above[at(rows, y, j) * columns.cells + at(columns, x, k)]);
       if (any) put_bits(s.mask, y * columns.pixels + x, 1, 1);
     }
   }
@@ -116,7 +127,7 @@ inline void count_typed(const CountArguments& a, std::ptrdiff_t unit, CountScrat
   const auto* values = static_cast<const typename T::Type*>(a.values);
   const auto* cells = static_cast<const Cell*>(a.cells);
   const float threshold = a.thresholds[unit];
-  const std::ptrdiff_t border = a.ring ? 1 : 0, pitch = a.columns.cells;
+  const std::ptrdiff_t pitch = a.columns.cells;
   const bool lerp = a.rows.lerp && a.columns.lerp;
   const bool ring_above = a.ring && 0.0f > threshold;
   for (std::ptrdiff_t i = 0; i < a.rows.cells * pitch; ++i) s.map[i] = threshold;  // absent cells read as T
@@ -135,11 +146,11 @@ inline void count_typed(const CountArguments& a, std::ptrdiff_t unit, CountScrat
 
     Extent e{a.rows.cells, -1, pitch, -1};
     for (int64_t j = a.cell_start[r]; j < a.cell_start[r + 1]; ++j) {
-      const std::ptrdiff_t y = std::ptrdiff_t(cells[j]) / a.width + border;
-      const std::ptrdiff_t x = std::ptrdiff_t(cells[j]) % a.width + border;
+      const std::ptrdiff_t place = s.place[cells[j]];
       const float value = T::widen(values[j]);
-      s.map[y * pitch + x] = value;
+      s.map[place] = value;
       if (value > threshold) {
+        const std::ptrdiff_t y = s.row_of[cells[j]], x = place - y * pitch;
         s.rows_above[y] = 1;
         e.first_row = y < e.first_row ? y : e.first_row;
         e.last_row = y > e.last_row ? y : e.last_row;
@@ -157,29 +168,34 @@ inline void count_typed(const CountArguments& a, std::ptrdiff_t unit, CountScrat
         lerp_mask(a, threshold, e, s, first, last);
       else
         taps_mask(a, threshold, s);
-      const std::ptrdiff_t from = first * a.columns.pixels / 64;
-      const std::ptrdiff_t to = (last * a.columns.pixels + 63) / 64;
-      uint64_t area = words_and(s.mask + from, s.mask + from, to - from);
+      const std::ptrdiff_t begin = first * a.columns.pixels / 64, end = (last * a.columns.pixels + 63) / 64;
+      std::ptrdiff_t from = begin, to = end;
+      while (from < to && !s.mask[from]) ++from;
+      while (to > from && !s.mask[to - 1]) --to;
+      const uint64_t area = words_and(s.mask + from, s.mask + from, to - from);
       a.mask_area[unit] += int64_t(area);
       if (area) {
         if (!a.present)
           for (std::ptrdiff_t q = 0; q < a.categories; ++q) s.under[q] = false;
         for (int64_t p = a.plane_start[image]; p < a.plane_start[image + 1]; ++p) {
           const int64_t row = a.word_row[p];
-          const uint64_t shared =
-              row < 0 ? area : words_and(s.mask + from, a.plane_words + row * a.words + from, to - from);
+          uint64_t shared = area;
+          if (row >= 0) {
+            const std::ptrdiff_t low = a.plane_from[p] > from ? a.plane_from[p] : from;
+            const std::ptrdiff_t high = a.plane_to[p] < to ? a.plane_to[p] : to;
+            shared = low < high ? words_and(s.mask + low, a.plane_words + row * a.words + low, high - low) : 0;
+          }
           intersection[a.concept[p]] += int64_t(shared);
           if (!a.present && shared) s.under[a.category[a.concept[p]]] = true;
         }
         const bool* counted = a.present ? a.present + image * a.categories : s.under;
         for (std::ptrdiff_t q = 0; q < a.categories; ++q) unit_area[q] += counted[q] ? int64_t(area) : 0;
       }
-      for (std::ptrdiff_t i = from; i < to; ++i) s.mask[i] = 0;
+      for (std::ptrdiff_t i = begin; i < end; ++i) s.mask[i] = 0;
     }
     for (int64_t j = a.cell_start[r]; j < a.cell_start[r + 1]; ++j) {
-      const std::ptrdiff_t y = std::ptrdiff_t(cells[j]) / a.width + border;
-      s.map[y * pitch + std::ptrdiff_t(cells[j]) % a.width + border] = threshold;
-      s.rows_above[y] = 0;
+      s.map[s.place[cells[j]]] = threshold;
+      s.rows_above[s.row_of[cells[j]]] = 0;
     }
     if (ring_above)
       for (std::ptrdiff_t y = 0; y < a.rows.cells; ++y) s.rows_above[y] = 0;
@@ -197,8 +213,11 @@ inline void count_cells(const CountArguments& a, std::ptrdiff_t unit, CountScrat
 
 void count_unit(const CountArguments& a, std::ptrdiff_t unit, CountScratch& s) {
   switch (a.kind) {
-    case kFloat16: return count_cells<Float16>(a, unit, s);
-    case kBfloat16: return count_cells<Bfloat16>(a, unit, s);
-    default: return count_cells<Float32>(a, unit, s);
+    case kFloat16:
+      return count_cells<Float16>(a, unit, s);
+    case kBfloat16:
+      return count_cells<Bfloat16>(a, unit, s);
+    default:
+      return count_cells<Float32>(a, unit, s);
   }
 }

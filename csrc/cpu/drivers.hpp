@@ -91,6 +91,6 @@ struct Packed {
 Packed pack(const void* labels, bool wide, std::ptrdiff_t channels, std::ptrdiff_t pixels, const int32_t* columns,
             std::ptrdiff_t n_columns, bool once);
 
-void count(const Isa&, const CountArguments&, int threads);
+void count(const Isa&, CountArguments, int threads);
 
 }  // namespace fd

@@ -23,8 +23,8 @@ struct X86Features {
     ask(0x80000001u, re);
     const auto has = [](uint32_t reg, int bit) { return bool(reg >> bit & 1); };
     // sse3 ssse3 fma sse4.1 sse4.2 movbe popcnt osxsave avx f16c; avx2 bmi1 bmi2; lzcnt
-    const uint32_t level3 = 1u << 0 | 1u << 9 | 1u << 12 | 1u << 19 | 1u << 20 | 1u << 22 | 1u << 23 | 1u << 27 |
-                            1u << 28 | 1u << 29;
+    const uint32_t level3 =
+        1u << 0 | 1u << 9 | 1u << 12 | 1u << 19 | 1u << 20 | 1u << 22 | 1u << 23 | 1u << 27 | 1u << 28 | 1u << 29;
     if ((r1[2] & level3) != level3) return;
     const uint64_t saved = saved_state();
     if ((saved & 0x6) != 0x6) return;

@@ -63,8 +63,11 @@ inline void filter_typed(const View& v, const uint32_t* bounds, bool omit, std::
 void filter_block(const View& v, const uint32_t* bounds, bool omit, std::ptrdiff_t image, std::ptrdiff_t first,
                   std::ptrdiff_t last, FilterScratch& s) {
   switch (v.kind) {
-    case kFloat16: return filter_typed<Float16>(v, bounds, omit, image, first, last, s);
-    case kBfloat16: return filter_typed<Bfloat16>(v, bounds, omit, image, first, last, s);
-    default: return filter_typed<Float32>(v, bounds, omit, image, first, last, s);
+    case kFloat16:
+      return filter_typed<Float16>(v, bounds, omit, image, first, last, s);
+    case kBfloat16:
+      return filter_typed<Bfloat16>(v, bounds, omit, image, first, last, s);
+    default:
+      return filter_typed<Float32>(v, bounds, omit, image, first, last, s);
   }
 }

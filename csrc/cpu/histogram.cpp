@@ -18,8 +18,8 @@ uint64_t histogram_typed(const View& v, int shift, const uint32_t* prefix, int64
     for (std::ptrdiff_t k = first; k < last; ++k)
       for (std::ptrdiff_t y = 0; y < v.height; ++y)
         for (std::ptrdiff_t c = 0; c < v.width; ++c) {
-          const float x = T::widen(
-              data[n * v.image_stride + k * v.unit_stride + y * v.row_stride + c * v.column_stride]);
+          const float x =
+              T::widen(data[n * v.image_stride + k * v.unit_stride + y * v.row_stride + c * v.column_stride]);
           if (!(x == x)) {
             ++missing[k];
             const auto where = uint64_t(((n * v.units + k) * v.height + y) * v.width + c);
@@ -43,9 +43,14 @@ uint64_t histogram(const View& v, int shift, const uint32_t* prefix, int64_t* bi
   parallel(threads, v.units, [&](std::ptrdiff_t first, std::ptrdiff_t last, int thread) {
     uint64_t& fault = faults[size_t(thread)];
     switch (v.kind) {
-      case kFloat16: fault = histogram_typed<Float16>(v, shift, prefix, bins, n_bins, missing, first, last); break;
-      case kBfloat16: fault = histogram_typed<Bfloat16>(v, shift, prefix, bins, n_bins, missing, first, last); break;
-      default: fault = histogram_typed<Float32>(v, shift, prefix, bins, n_bins, missing, first, last);
+      case kFloat16:
+        fault = histogram_typed<Float16>(v, shift, prefix, bins, n_bins, missing, first, last);
+        break;
+      case kBfloat16:
+        fault = histogram_typed<Bfloat16>(v, shift, prefix, bins, n_bins, missing, first, last);
+        break;
+      default:
+        fault = histogram_typed<Float32>(v, shift, prefix, bins, n_bins, missing, first, last);
     }
   });
   return *std::min_element(faults.begin(), faults.end());

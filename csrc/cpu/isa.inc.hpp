@@ -21,6 +21,7 @@ namespace FD_ISA {
 namespace {
 #include "numbers.inc.hpp"
 #include "vectors.inc.hpp"
+#include "dilate.inc.hpp"
 #include "sift.inc.hpp"
 #include "filter.inc.hpp"
 #include "count.inc.hpp"

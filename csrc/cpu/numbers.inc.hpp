@@ -15,7 +15,7 @@ inline float float_of(uint32_t u) {
 // Key of a float: flip the sign bit of a positive number, all bits of a negative one; x + 0 first (-0 = +0).
 inline uint32_t key_of(float x) {
   const uint32_t u = bits_of(x + 0.0f);
-  return u & 0x80000000u ? ~u : u | 0x80000000u;
+  return u ^ (uint32_t(int32_t(u) >> 31) | 0x80000000u);  // all ones for a negative, the sign bit for a positive
 }
 inline float from_key(uint32_t key) { return float_of(key & 0x80000000u ? key & 0x7FFFFFFFu : ~key); }
 

@@ -42,6 +42,7 @@ Packed pack_typed(const Label* labels, std::ptrdiff_t channels, std::ptrdiff_t p
   const size_t words = size_t((pixels + 63) / 64);
   if (unknown) {
     out.unknown = unknown;
+    out.words = Buffer<uint64_t>(0);
     return out;
   }
   // rising concept; channels in order
@@ -78,8 +79,7 @@ Packed pack_typed(const Label* labels, std::ptrdiff_t channels, std::ptrdiff_t p
 
 Packed pack(const void* labels, bool wide, std::ptrdiff_t channels, std::ptrdiff_t pixels, const int32_t* columns,
             std::ptrdiff_t n_columns, bool once) {
-  if (wide)
-    return pack_typed(static_cast<const int32_t*>(labels), channels, pixels, columns, n_columns, once);
+  if (wide) return pack_typed(static_cast<const int32_t*>(labels), channels, pixels, columns, n_columns, once);
   return pack_typed(static_cast<const uint16_t*>(labels), channels, pixels, columns, n_columns, once);
 }
 

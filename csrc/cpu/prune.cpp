@@ -1,7 +1,16 @@
 // prune: join parts of consecutive images and keep only the cells within `reach` of one above the (risen) bound.
+//
+// A record's cells become bits of their rows; the bits above are dilated; the cells whose bit is set are copied:
+//
+//     retained  . a b .     above  . # . .     dilated  # # # .     kept  a b
+//               . c . .            . . . .              # # # .           c
+//               . . d .            . . . .              . . . .
+//
 // Units are independent; each thread takes a contiguous range of them and the ranges are joined in order.
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
+#include <new>
 
 #include "drivers.hpp"
 #include "parallel.hpp"
@@ -9,11 +18,31 @@
 namespace fd {
 namespace {
 #include "numbers.inc.hpp"
+#include "dilate.inc.hpp"
+
+// Memory for as much as could be kept; pages that are never written cost nothing.
+template <typename T>
+class Reserve {
+ public:
+  explicit Reserve(size_t n = 0) : data_(static_cast<T*>(std::malloc(std::max<size_t>(n, 1) * sizeof(T)))) {
+    if (!data_) throw std::bad_alloc();
+  }
+  Reserve(Reserve&& other) noexcept : data_(other.data_) { other.data_ = nullptr; }
+  Reserve& operator=(Reserve&& other) noexcept {
+    std::swap(data_, other.data_);
+    return *this;
+  }
+  ~Reserve() { std::free(data_); }
+  T* get() const { return data_; }
+
+ private:
+  T* data_;
+};
 
 struct Kept {
-  std::vector<uint32_t> images;
-  std::vector<uint32_t> lengths;
-  std::vector<unsigned char> cells, values;
+  Reserve<uint32_t> images, lengths;
+  Reserve<unsigned char> cells, values;
+  size_t records = 0, count = 0;
   std::vector<int64_t> records_of_unit;
 };
 
@@ -21,57 +50,67 @@ template <typename T, typename Cell>
 void prune_units(const std::vector<SparseView>& parts, std::ptrdiff_t first, std::ptrdiff_t last, std::ptrdiff_t height,
                  std::ptrdiff_t width, const uint32_t* bounds, int reach, bool ring, Kept& kept) {
   using V = typename T::Type;
-  // near[cell] == stamp: within reach of a cell above, in the record at hand
-  std::vector<uint32_t> near(size_t(height * width), 0);
-  uint32_t stamp = 0;
+  size_t most_records = 0, most_cells = 0;
+  for (const SparseView& part : parts) {
+    most_records += size_t(part.unit_start[last] - part.unit_start[first]);
+    most_cells += size_t(part.cell_start[part.unit_start[last]] - part.cell_start[part.unit_start[first]]);
+  }
+  kept.images = Reserve<uint32_t>(most_records);
+  kept.lengths = Reserve<uint32_t>(most_records);
+  kept.cells = Reserve<unsigned char>(most_cells * sizeof(Cell));
+  kept.values = Reserve<unsigned char>(most_cells * sizeof(V));
+  Cell* to_cells = reinterpret_cast<Cell*>(kept.cells.get());
+  V* to_values = reinterpret_cast<V*>(kept.values.get());
+
+  // where each cell's bit lies: word and bit of its row
+  const std::ptrdiff_t words = (width + 63) / 64;
+  std::vector<uint32_t> word_of(size_t(height * width));
+  std::vector<unsigned char> bit_of(size_t(height * width));
+  for (std::ptrdiff_t y = 0; y < height; ++y)
+    for (std::ptrdiff_t x = 0; x < width; ++x) {
+      word_of[size_t(y * width + x)] = uint32_t(y * words + x / 64);
+      bit_of[size_t(y * width + x)] = static_cast<unsigned char>(x % 64);
+    }
+  std::vector<uint64_t> bits(size_t(height * words)), near(size_t(height * words));
+
   for (std::ptrdiff_t unit = first; unit < last; ++unit) {
     const uint32_t bound = bounds[unit];
-    const bool everything = bound < kLowestKey;
-    const bool border = ring && bound < kZeroKey;
+    const bool everything = bound < kLowestKey, border = ring && bound < kZeroKey;
     const float threshold = everything ? 0.0f : from_key(bound);
-    int64_t records = 0;
+    const size_t before = kept.records;
     uint32_t first_image = 0;
     for (const SparseView& part : parts) {
       const auto* cells = static_cast<const Cell*>(part.cells);
       const auto* values = static_cast<const V*>(part.values);
       for (int64_t r = part.unit_start[unit]; r < part.unit_start[unit + 1]; ++r) {
         const int64_t from = part.cell_start[r], to = part.cell_start[r + 1];
-        if (++stamp == 0) {
-          std::fill(near.begin(), near.end(), 0u);
-          stamp = 1;
-        }
         bool any = border;
         for (int64_t j = from; j < to; ++j) {
           const float x = T::widen(values[j]);
-          if (!(everything ? x == x : x > threshold)) continue;
-          any = true;
-          const std::ptrdiff_t y = std::ptrdiff_t(cells[j]) / width, x0 = std::ptrdiff_t(cells[j]) % width;
-          const std::ptrdiff_t left = std::max<std::ptrdiff_t>(x0 - reach, 0);
-          const std::ptrdiff_t right = std::min<std::ptrdiff_t>(x0 + reach, width - 1);
-          for (std::ptrdiff_t row = std::max<std::ptrdiff_t>(y - reach, 0);
-               row <= std::min<std::ptrdiff_t>(y + reach, height - 1); ++row)
-            for (std::ptrdiff_t column = left; column <= right; ++column) near[size_t(row * width + column)] = stamp;
+          any |= everything ? x == x : x > threshold;
         }
         if (!any) continue;
-        uint32_t length = 0;
+        std::fill(bits.begin(), bits.end(), uint64_t(0));
         for (int64_t j = from; j < to; ++j) {
-          const std::ptrdiff_t y = std::ptrdiff_t(cells[j]) / width, x0 = std::ptrdiff_t(cells[j]) % width;
-          const bool edge = border && (y < reach || x0 < reach || y >= height - reach || x0 >= width - reach);
-          if (!edge && near[cells[j]] != stamp) continue;
-          const auto* c = reinterpret_cast<const unsigned char*>(cells + j);
-          const auto* v = reinterpret_cast<const unsigned char*>(values + j);
-          kept.cells.insert(kept.cells.end(), c, c + sizeof(Cell));
-          kept.values.insert(kept.values.end(), v, v + sizeof(V));
-          ++length;
+          const float x = T::widen(values[j]);
+          bits[word_of[cells[j]]] |= uint64_t(everything ? x == x : x > threshold) << bit_of[cells[j]];
         }
-        if (!length) continue;
-        kept.images.push_back(part.images[r] + first_image);
-        kept.lengths.push_back(length);
-        ++records;
+        dilate_rows(bits.data(), near.data(), height, width, reach, border);
+        const size_t start = kept.count;
+        size_t n = start;
+        for (int64_t j = from; j < to; ++j) {
+          to_cells[n] = cells[j];
+          to_values[n] = values[j];
+          n += size_t(near[word_of[cells[j]]] >> bit_of[cells[j]] & 1);
+        }
+        if (n == start) continue;
+        kept.images.get()[kept.records] = part.images[r] + first_image;
+        kept.lengths.get()[kept.records++] = uint32_t(n - start);
+        kept.count = n;
       }
       first_image += uint32_t(part.images_in_part);
     }
-    kept.records_of_unit.push_back(records);
+    kept.records_of_unit.push_back(int64_t(kept.records - before));
   }
 }
 
@@ -89,37 +128,37 @@ Sparse prune(const std::vector<SparseView>& parts, Kind kind, bool wide, std::pt
       else
         prune_units<T, uint16_t>(parts, first, last, height, width, bounds, reach, ring, mine);
     };
-    if (kind == kFloat16) run(Float16{});
-    else if (kind == kBfloat16) run(Bfloat16{});
-    else run(Float32{});
+    if (kind == kFloat16)
+      run(Float16{});
+    else if (kind == kBfloat16)
+      run(Bfloat16{});
+    else
+      run(Float32{});
   });
-  size_t records = 0, cells = 0, values = 0;
-  for (const Kept& k : kept) records += k.images.size(), cells += k.cells.size(), values += k.values.size();
+  size_t records = 0, cells = 0;
+  for (const Kept& k : kept) records += k.records, cells += k.count;
+  const size_t cell_width = wide ? 4 : 2, value_width = width_of(kind);
   Sparse s;
   s.unit_start = Buffer<int64_t>(size_t(units) + 1);
   s.images = Buffer<uint32_t>(records);
   s.cell_start = Buffer<int64_t>(records + 1);
-  s.cells = Buffer<unsigned char>(cells);
-  s.values = Buffer<unsigned char>(values);
+  s.cells = Buffer<unsigned char>(cells * cell_width);
+  s.values = Buffer<unsigned char>(cells * value_width);
   int64_t record = 0, start = 0;
-  size_t cell_at = 0, value_at = 0, unit = 0;
+  size_t unit = 0;
   s.unit_start.get()[0] = 0;
   for (Kept& k : kept) {
+    std::memcpy(s.cells.get() + size_t(start) * cell_width, k.cells.get(), k.count * cell_width);
+    std::memcpy(s.values.get() + size_t(start) * value_width, k.values.get(), k.count * value_width);
     size_t r = 0;
     for (const int64_t n : k.records_of_unit) {
       for (int64_t i = 0; i < n; ++i, ++r, ++record) {
-        s.images.get()[record] = k.images[r];
+        s.images.get()[record] = k.images.get()[r];
         s.cell_start.get()[record] = start;
-        start += k.lengths[r];
+        start += k.lengths.get()[r];
       }
       s.unit_start.get()[++unit] = record;
     }
-    if (!k.cells.empty()) {
-      std::memcpy(s.cells.get() + cell_at, k.cells.data(), k.cells.size());
-      std::memcpy(s.values.get() + value_at, k.values.data(), k.values.size());
-    }
-    cell_at += k.cells.size();
-    value_at += k.values.size();
     k = Kept();
   }
   s.cell_start.get()[record] = start;

@@ -79,8 +79,8 @@ SiftResult sift(const Isa& isa, SiftArguments a, int threads) {
     Buffer<float> map{size_t(cells)};
     Buffer<float> lanes(16 * kBlockUnits);
     Buffer<uint64_t> bits(2 * size_t(v.height) * words);
-    SiftScratch s{records.get(), numbers.get(), values.get(), map.get(), lanes.get(), bits.get(), mine.missing.data(),
-                  kNoFault};
+    SiftScratch s{records.get(), numbers.get(), values.get(),        map.get(),
+                  lanes.get(),   bits.get(),    mine.missing.data(), kNoFault};
     for (std::ptrdiff_t item = begin; item < end; ++item) {
       const std::ptrdiff_t first = item % blocks * kBlockUnits;
       const std::ptrdiff_t last = std::min(first + kBlockUnits, v.units);

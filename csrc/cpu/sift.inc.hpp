@@ -6,42 +6,6 @@
 // cells add up to at most 7e37, so a cell of -2**127 or below would pull the sum below -1e38). Otherwise the map is
 // looked through cell by cell.
 
-// Row words: the map's "above" bits, one row after another.  width 7:  row 0 -> word 0 (bits 0-6), ...
-inline void dilate_rows(uint64_t* rows, uint64_t* out, std::ptrdiff_t height, std::ptrdiff_t width, int reach,
-                        bool ring) {
-  const std::ptrdiff_t words = (width + 63) / 64;
-  const uint64_t tail = width % 64 ? (uint64_t(1) << (width % 64)) - 1 : ~uint64_t(0);
-  for (std::ptrdiff_t y = 0; y < height; ++y) {  // sideways, in place, one step at a time
-    uint64_t* row = rows + y * words;
-    for (int step = 0; step < reach; ++step) {
-      uint64_t carry = 0;
-      for (std::ptrdiff_t i = 0; i < words; ++i) {
-        const uint64_t v = row[i], next = i + 1 < words ? row[i + 1] : 0;
-        row[i] = v | v << 1 | carry | v >> 1 | next << 63;
-        carry = v >> 63;
-      }
-      row[words - 1] &= tail;
-    }
-  }
-  for (std::ptrdiff_t y = 0; y < height; ++y) {
-    const std::ptrdiff_t low = y < reach ? 0 : y - reach, high = y + reach < height ? y + reach : height - 1;
-    for (std::ptrdiff_t i = 0; i < words; ++i) {
-      uint64_t v = 0;
-      for (std::ptrdiff_t r = low; r <= high; ++r) v |= rows[r * words + i];
-      out[y * words + i] = v;
-    }
-  }
-  if (!ring) return;
-  for (std::ptrdiff_t y = 0; y < height; ++y)  // the ring is above: border cells within reach are kept
-    for (std::ptrdiff_t x = 0; x < width; ++x)
-      if (y < reach || x < reach || y >= height - reach || x >= width - reach)
-        out[y * words + x / 64] |= uint64_t(1) << (x % 64);
-}
-
-inline bool is_plain(std::ptrdiff_t cells, float sum, float top) {
-  return cells <= std::ptrdiff_t(1) << 26 && top <= 1e30f && sum >= -1e35f && sum <= 1e35f;
-}
-
 template <typename T>
 inline bool sift_map(const SiftArguments& a, std::ptrdiff_t image, std::ptrdiff_t unit, const float* x, float sum,
                      float top, SiftScratch& s, std::ptrdiff_t& record, std::ptrdiff_t& used) {
@@ -125,8 +89,7 @@ inline std::ptrdiff_t sift_typed(const SiftArguments& a, std::ptrdiff_t image, s
     const V* from = base + unit * v.unit_stride;
     float* to = s.map;
     for (std::ptrdiff_t y = 0; y < v.height; ++y)
-      for (std::ptrdiff_t c = 0; c < v.width; ++c)
-        *to++ = T::widen(from[y * v.row_stride + c * v.column_stride]);
+      for (std::ptrdiff_t c = 0; c < v.width; ++c) *to++ = T::widen(from[y * v.row_stride + c * v.column_stride]);
     return static_cast<const float*>(s.map);
   };
 
@@ -185,8 +148,11 @@ inline std::ptrdiff_t sift_typed(const SiftArguments& a, std::ptrdiff_t image, s
 std::ptrdiff_t sift_block(const SiftArguments& a, std::ptrdiff_t image, std::ptrdiff_t first, std::ptrdiff_t last,
                           SiftScratch& s) {
   switch (a.view.kind) {
-    case kFloat16: return sift_typed<Float16>(a, image, first, last, s);
-    case kBfloat16: return sift_typed<Bfloat16>(a, image, first, last, s);
-    default: return sift_typed<Float32>(a, image, first, last, s);
+    case kFloat16:
+      return sift_typed<Float16>(a, image, first, last, s);
+    case kBfloat16:
+      return sift_typed<Bfloat16>(a, image, first, last, s);
+    default:
+      return sift_typed<Float32>(a, image, first, last, s);
   }
 }
