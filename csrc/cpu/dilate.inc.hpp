@@ -37,6 +37,31 @@ inline void dilate_rows(uint64_t* rows, uint64_t* out, std::ptrdiff_t height, st
         out[y * words + x / 64] |= uint64_t(1) << (x % 64);
 }
 
-inline bool is_plain(std::ptrdiff_t cells, float sum, float top) {
-  return cells <= std::ptrdiff_t(1) << 26 && top <= 1e30f && sum >= -1e35f && sum <= 1e35f;
-}
+// A map of at most 64 cells is one word, flat: bit p is cell p. One step sideways must not leave its row.
+//
+//     width 3:   bit 0 1 2 | 3 4 5 | 6 7 8      not_first: all but 0, 3, 6      not_last: all but 2, 5, 8
+struct FlatMap {
+  bool fits;
+  int width;
+  uint64_t all, not_first, not_last;
+
+  FlatMap(std::ptrdiff_t map_height, std::ptrdiff_t map_width, int reach)
+      : fits(map_height * map_width <= 64 && reach == 1), width(int(map_width)), all(0), not_first(0), not_last(0) {
+    if (!fits) return;
+    uint64_t first = 0, last = 0;
+    for (std::ptrdiff_t y = 0; y < map_height; ++y) {
+      first |= uint64_t(1) << (y * map_width);
+      last |= uint64_t(1) << (y * map_width + map_width - 1);
+    }
+    const std::ptrdiff_t cells = map_height * map_width;
+    all = cells < 64 ? (uint64_t(1) << cells) - 1 : ~uint64_t(0);
+    not_first = all & ~first;
+    not_last = all & ~last;
+  }
+
+  uint64_t dilate(uint64_t bits) const {
+    const uint64_t side = bits | (bits & not_last) << 1 | (bits & not_first) >> 1;
+    if (width == 64) return side & all;
+    return (side | side << width | side >> width) & all;
+  }
+};

@@ -71,6 +71,7 @@ void prune_units(const std::vector<SparseView>& parts, std::ptrdiff_t first, std
       word_of[size_t(y * width + x)] = uint32_t(y * words + x / 64);
       bit_of[size_t(y * width + x)] = static_cast<unsigned char>(x % 64);
     }
+  const FlatMap flat(height, width, reach);
   std::vector<uint64_t> bits(size_t(height * words)), near(size_t(height * words));
 
   for (std::ptrdiff_t unit = first; unit < last; ++unit) {
@@ -90,18 +91,32 @@ void prune_units(const std::vector<SparseView>& parts, std::ptrdiff_t first, std
           any |= everything ? x == x : x > threshold;
         }
         if (!any) continue;
-        std::fill(bits.begin(), bits.end(), uint64_t(0));
-        for (int64_t j = from; j < to; ++j) {
-          const float x = T::widen(values[j]);
-          bits[word_of[cells[j]]] |= uint64_t(everything ? x == x : x > threshold) << bit_of[cells[j]];
-        }
-        dilate_rows(bits.data(), near.data(), height, width, reach, border);
         const size_t start = kept.count;
         size_t n = start;
-        for (int64_t j = from; j < to; ++j) {
-          to_cells[n] = cells[j];
-          to_values[n] = values[j];
-          n += size_t(near[word_of[cells[j]]] >> bit_of[cells[j]] & 1);
+        if (flat.fits && !border) {  // the map is one word
+          uint64_t above = 0;
+          for (int64_t j = from; j < to; ++j) {
+            const float x = T::widen(values[j]);
+            above |= uint64_t(everything ? x == x : x > threshold) << (cells[j] & 63);
+          }
+          const uint64_t close = flat.dilate(above);
+          for (int64_t j = from; j < to; ++j) {
+            to_cells[n] = cells[j];
+            to_values[n] = values[j];
+            n += size_t(close >> (cells[j] & 63) & 1);
+          }
+        } else {
+          std::fill(bits.begin(), bits.end(), uint64_t(0));
+          for (int64_t j = from; j < to; ++j) {
+            const float x = T::widen(values[j]);
+            bits[word_of[cells[j]]] |= uint64_t(everything ? x == x : x > threshold) << bit_of[cells[j]];
+          }
+          dilate_rows(bits.data(), near.data(), height, width, reach, border);
+          for (int64_t j = from; j < to; ++j) {
+            to_cells[n] = cells[j];
+            to_values[n] = values[j];
+            n += size_t(near[word_of[cells[j]]] >> bit_of[cells[j]] & 1);
+          }
         }
         if (n == start) continue;
         kept.images.get()[kept.records] = part.images[r] + first_image;

@@ -6,9 +6,14 @@
 // cells add up to at most 7e37, so a cell of -2**127 or below would pull the sum below -1e38). Otherwise the map is
 // looked through cell by cell.
 
+inline bool is_plain(std::ptrdiff_t cells, float sum, float top) {
+  return cells <= std::ptrdiff_t(1) << 26 && top <= 1e30f && sum >= -1e35f && sum <= 1e35f;
+}
+
 template <typename T>
-inline bool sift_map(const SiftArguments& a, std::ptrdiff_t image, std::ptrdiff_t unit, const float* x, float sum,
-                     float top, SiftScratch& s, std::ptrdiff_t& record, std::ptrdiff_t& used) {
+inline bool sift_map(const SiftArguments& a, const FlatMap& flat, std::ptrdiff_t image, std::ptrdiff_t unit,
+                     const float* x, float sum, float top, SiftScratch& s, std::ptrdiff_t& record,
+                     std::ptrdiff_t& used) {
   using V = typename T::Type;
   const View& v = a.view;
   const std::ptrdiff_t cells = v.height * v.width, words = (v.width + 63) / 64, bit_words = v.height * words;
@@ -41,36 +46,39 @@ inline bool sift_map(const SiftArguments& a, std::ptrdiff_t image, std::ptrdiff_
   const bool ring = a.ring && bound < kZeroKey;
   if (!ring && (none || key_of(top) <= bound)) return false;
 
-  // what is above, one bit a cell
-  uint64_t* rows = s.bits;
-  uint64_t* kept = s.bits + bit_words;
   const bool all = bound < kLowestKey;
   const float threshold = all ? 0.0f : from_key(bound);
-  for (std::ptrdiff_t y = 0; y < v.height; ++y)
-    for (std::ptrdiff_t i = 0; i < words; ++i) {
-      const std::ptrdiff_t first = i * 64, n = v.width - first < 64 ? v.width - first : 64;
-      const float* row = x + y * v.width + first;
-      uint64_t bits = 0;
-      if (plain && !all)
-        bits = above_bits(row, n, threshold);
-      else
-        for (std::ptrdiff_t c = 0; c < n; ++c)
-          bits |= uint64_t(row[c] <= kHuge && row[c] >= -kHuge && (all || row[c] > threshold)) << c;
-      rows[y * words + i] = bits;
-    }
-  dilate_rows(rows, kept, v.height, v.width, a.reach, ring);
-
+  const auto usable = [&](std::ptrdiff_t p) { return plain || (x[p] <= kHuge && x[p] >= -kHuge); };
+  // bits of n <= 64 cells from p on: above
+  const auto above = [&](std::ptrdiff_t p, std::ptrdiff_t n) {
+    if (plain && !all) return above_bits(x + p, n, threshold);
+    uint64_t bits = 0;
+    for (std::ptrdiff_t c = 0; c < n; ++c) bits |= uint64_t(usable(p + c) && (all || x[p + c] > threshold)) << c;
+    return bits;
+  };
   const V* data = static_cast<const V*>(v.data) + image * v.image_stride + unit * v.unit_stride;
   V* values = static_cast<V*>(s.values);
   const std::ptrdiff_t before = used;
-  for (std::ptrdiff_t y = 0; y < v.height; ++y)
-    for (std::ptrdiff_t i = 0; i < words; ++i)
-      for (uint64_t bits = kept[y * words + i]; bits; bits &= bits - 1) {
-        const std::ptrdiff_t column = i * 64 + lowest_bit(bits), p = y * v.width + column;
-        const V value = data[y * v.row_stride + column * v.column_stride];
-        s.cells[used] = uint32_t(p);
-        values[used++] = plain || (x[p] <= kHuge && x[p] >= -kHuge) ? value : V(T::nan());
-      }
+  const auto keep = [&](std::ptrdiff_t p, std::ptrdiff_t y, std::ptrdiff_t column) {
+    s.cells[used] = uint32_t(p);
+    values[used++] = usable(p) ? data[y * v.row_stride + column * v.column_stride] : V(T::nan());
+  };
+  if (flat.fits && !ring && v.row_stride == v.width * v.column_stride) {  // in one word, the cells evenly spaced
+    for (uint64_t bits = flat.dilate(above(0, cells)); bits; bits &= bits - 1)
+      keep(lowest_bit(bits), 0, lowest_bit(bits));
+  } else {
+    uint64_t *rows = s.bits, *kept = s.bits + bit_words;
+    for (std::ptrdiff_t y = 0; y < v.height; ++y)
+      for (std::ptrdiff_t i = 0; i < words; ++i)
+        rows[y * words + i] = above(y * v.width + i * 64, v.width - i * 64 < 64 ? v.width - i * 64 : 64);
+    dilate_rows(rows, kept, v.height, v.width, a.reach, ring);
+    for (std::ptrdiff_t y = 0; y < v.height; ++y)
+      for (std::ptrdiff_t i = 0; i < words; ++i)
+        for (uint64_t bits = kept[y * words + i]; bits; bits &= bits - 1) {
+          const std::ptrdiff_t column = i * 64 + lowest_bit(bits);
+          keep(y * v.width + column, y, column);
+        }
+  }
   if (used == before) return false;
   s.records[record++] = Record{uint32_t(image), uint32_t(unit), uint32_t(used - before)};
   return true;
@@ -84,6 +92,7 @@ inline std::ptrdiff_t sift_typed(const SiftArguments& a, std::ptrdiff_t image, s
   const std::ptrdiff_t cells = v.height * v.width;
   const V* base = static_cast<const V*>(v.data) + image * v.image_stride;
   std::ptrdiff_t record = 0, used = 0;
+  const FlatMap flat(v.height, v.width, a.reach);
   const bool contiguous = (v.column_stride == 1 || v.width == 1) && (v.row_stride == v.width || v.height == 1);
   const auto gather = [&](std::ptrdiff_t unit) {
     const V* from = base + unit * v.unit_stride;
@@ -127,7 +136,7 @@ inline std::ptrdiff_t sift_typed(const SiftArguments& a, std::ptrdiff_t image, s
         a.means[at] = sum / float(cells);
         a.maxima[at] = top + 0.0f;
       } else {
-        sift_map<T>(a, image, first + u, gather(first + u), sum, top, s, record, used);
+        sift_map<T>(a, flat, image, first + u, gather(first + u), sum, top, s, record, used);
       }
     }
     return record;
@@ -140,7 +149,7 @@ inline std::ptrdiff_t sift_typed(const SiftArguments& a, std::ptrdiff_t image, s
       x = gather(unit);
     float lanes[16], top;
     lanes_of(x, cells, lanes, &top);
-    sift_map<T>(a, image, unit, x, add_lanes(lanes), top, s, record, used);
+    sift_map<T>(a, flat, image, unit, x, add_lanes(lanes), top, s, record, used);
   }
   return record;
 }
