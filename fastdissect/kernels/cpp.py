@@ -130,7 +130,7 @@ class Cpp:
         return missing, None if omit else _fault(view, fault)
 
     def pack(self, labels: NDArray[Any], columns: NDArray[np.int32], once: bool) -> PackedLabels:
-        return PackedLabels(*_core.pack(labels, columns, once))
+        return PackedLabels(*_core.pack(np.ascontiguousarray(labels), columns, once))
 
     def count(
         self,

@@ -7,7 +7,7 @@ key:
      0.0  0x00000000 -> 0x80000000        -inf  0xFF800000 -> 0x007FFFFF
 
 Keys below 0x007FFFFF are NaNs and never occur: key 0 means "no bound yet". 16-bit types are widened to
-float32 first, which is exact and keeps their order; a histogram over their own 16 bits uses `keys16`.
+float32 first, which is exact and keeps their order.
 """
 
 from __future__ import annotations

@@ -186,9 +186,9 @@ class Reference:
         bad = np.isnan(x)
         fault = _first_fault(x, bad) if not omit else None
         above = ~bad & (keys(np.where(bad, np.float32(0), x)) > bounds[None, :, None, None])
-        k = x.shape[1]
-        above = np.ascontiguousarray(above.transpose(1, 0, 2, 3)).reshape(k, -1)
-        values = np.ascontiguousarray(view.data.transpose(1, 0, 2, 3)).reshape(k, -1)[above]
+        n, k, h, w = x.shape
+        above = np.ascontiguousarray(above.transpose(1, 0, 2, 3)).reshape(k, n * h * w)
+        values = np.ascontiguousarray(view.data.transpose(1, 0, 2, 3)).reshape(k, n * h * w)[above]
         start = np.concatenate([[0], np.cumsum(above.sum(1))]).astype(np.int64)
         return Values(start, values, bad.sum((0, 2, 3)).astype(np.int64), fault)
 

@@ -1,0 +1,41 @@
+"""Every kernel test runs on every backend: a new one joins by appearing in `kernels.available()`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from fastdissect.kernels import Backend, available, selection
+from fastdissect.kernels import backend as get_backend
+
+settings.register_profile(
+    "repeatable",
+    derandomize=True,
+    deadline=None,  # the first call of a Numba kernel compiles it
+    max_examples=25,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("repeatable")
+
+
+@pytest.fixture(scope="session", params=available())
+def backend(request: pytest.FixtureRequest) -> Backend:
+    """Each backend of this machine in turn."""
+    return get_backend(request.param)
+
+
+@pytest.fixture
+def force_backend(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """force_backend("numba"): what the package chooses by itself until the test's end."""
+    return lambda name: monkeypatch.setenv("FASTDISSECT_BACKEND", name)
+
+
+@pytest.fixture
+def unset_threads() -> Iterator[None]:
+    """Put the number of threads back to what it was."""
+    before = selection._threads
+    yield
+    selection._threads = before

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from kernel_cases import HUGE, KINDS, activations, encode, grouped, split, upsample_loop, values, view_of
+
+from fastdissect.kernels import Backend
+from fastdissect.kernels.keys import keys, widen
+from fastdissect.upsampling import make_upsampling
+
+
+def random_ranks(rng: np.random.Generator, units: int, most: int) -> np.ndarray:
+    ranks = rng.integers(1, most + 1, (units, 3))
+    ranks[:, 0] = 1
+    ranks[::2, 2] = most
+    return ranks.astype(np.int64)
+
+
+@given(case=activations(), threads=st.integers(1, 5))
+def test_ranks_by_sorting(backend: Backend, case: tuple, threads: int) -> None:
+    view, bounds, rng = case
+    n, k, h, w = view.data.shape
+    parts = [backend.filter(batch, np.zeros(k, np.uint32), False, 1) for batch in split(view, 1, 2)]
+    ranks = random_ranks(rng, k, n * h * w + 1)
+    got = backend.select(
+        [p.start for p in parts], [p.values for p in parts], view.kind, bounds, ranks, threads
+    )
+    assert got.dtype == np.uint32
+    x = widen(view.data, view.kind)
+    for unit, bound in enumerate(bounds):
+        falling = np.sort(keys(x[:, unit].reshape(-1)))[::-1]
+        falling = falling[falling > bound].tolist()
+        assert got[unit].tolist() == [falling[r - 1] if r <= len(falling) else bound for r in ranks[unit]]
+
+
+@given(case=activations(quantiles=(-1.0, 0.0, 0.5)), share=st.floats(0.001, 0.5))
+def test_threshold_of_the_retained_is_that_of_all(backend: Backend, case: tuple, share: float) -> None:
+    """np.partition over everything, where the bound does not exceed it; sift's values serve as well as filter's."""
+    view, bounds, _ = case
+    n, k, h, w = view.data.shape
+    rank = int(share * n * h * w) + 1
+    values_by_unit = widen(view.data, view.kind).transpose(1, 0, 2, 3).reshape(k, -1)
+    expected = keys(np.partition(values_by_unit, -rank, axis=1)[:, -rank])
+    bounds = np.minimum(bounds, expected)
+    start, own = grouped(backend.sift(view, bounds, 1, False, False, 1).cells)
+    got = backend.select([start], [own], view.kind, bounds, np.full((k, 1), rank, np.int64), 2)
+    assert got[:, 0].tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nans_are_passed_over_and_ties_counted(backend: Backend, kind: str) -> None:
+    x = np.float32([2, np.nan, 1, 1, -np.inf, np.inf, -0.0, 0.0, -1, np.nan])
+    x = x.astype(np.float16) if kind == "float16" else encode(x, kind)
+    start = np.array([0, 0, 10, 10], np.int64)
+    ranks = np.tile(np.arange(1, 11), (3, 1)).astype(np.int64)
+    bounds = np.array([7, 0, keys(np.float32([1]))[0]], np.uint32)
+    got = backend.select([start], [x], kind, bounds, ranks, 3)
+    assert got[0].tolist() == [7] * 10
+    expected = keys(np.float32([np.inf, 2, 1, 1, 0, 0, -1, -np.inf]))
+    assert got[1].tolist() == [*expected.tolist(), 0, 0]
+    assert got[2].tolist() == [bounds[2]] * 10
+
+
+def test_more_values_than_are_held_at_a_time(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    from fastdissect.kernels import jit_select
+
+    monkeypatch.setattr(jit_select, "GROUP", 100)
+    x = values(np.random.default_rng(0), (3, 50, 4, 4), "normal")
+    x[:, 20:23] = 0
+    bounds = keys(np.full(50, 0.1, np.float32))
+    part = backend.filter(view_of(x, "float32"), bounds, False, 1)
+    got = backend.select(
+        [part.start] * 2, [part.values] * 2, "float32", bounds, np.full((50, 1), 4, np.int64), 2
+    )
+    for unit in range(50):
+        own = np.sort(np.repeat(x[:, unit][x[:, unit] > np.float32(0.1)], 2))[::-1]
+        assert got[unit, 0] == (keys(own)[3] if len(own) > 3 else bounds[unit])
+
+
+TABLES = [
+    ("half-pixel", (3, 4), (7, 9)),
+    ("half-pixel", (5, 6), (2, 3)),
+    ("half-pixel", (1, 1), (3, 3)),
+    ("half-pixel-zero", (3, 4), (7, 9)),
+    ("half-pixel-zero", (4, 3), (2, 2)),
+    ("pil", (9, 8), (3, 4)),
+]
+
+
+@pytest.mark.parametrize(("mode", "cells", "size"), TABLES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_pixels_by_upsampling_everything(
+    backend: Backend, mode: str, cells: tuple[int, int], size: tuple[int, int], kind: str
+) -> None:
+    """From the retained cells, against all pixels of all maps, upsampled by a loop.
+
+    Antialiasing tables have pixels above the bound without a cell above it, so there everything is retained.
+    """
+    rng = np.random.default_rng(len(mode))
+    table = make_upsampling(mode, cells, size)
+    view = view_of(values(rng, (3, 6, *cells), "normal"), kind)
+    x = widen(view.data, kind)
+    bounds = keys(np.float32([-0.7, -0.1, 0, 0.3, 1, 9]))
+    if table.reach > 1:
+        bounds[:] = 0
+    parts = [backend.sift(b, bounds, table.reach, table.ring, False, 1).cells for b in split(view, 2)]
+    ranks = random_ranks(rng, 6, 3 * size[0] * size[1] + 1)
+    got = backend.select_pixels(parts, bounds, ranks, table, 2)
+    for unit, bound in enumerate(bounds):
+        pixels = np.concatenate([upsample_loop(x[i, unit], table).reshape(-1) for i in range(3)])
+        falling = np.sort(keys(pixels))[::-1]
+        falling = falling[falling > bound].tolist()
+        assert got[unit].tolist() == [falling[r - 1] if r <= len(falling) else bound for r in ranks[unit]]
+
+
+def test_pixels_that_touch_nan_are_passed_over(backend: Backend) -> None:
+    """1.0  0.5  NaN -> pixels 1, 0.875, 0.625 and three that touch the NaN (the first of weight 0.25)."""
+    table = make_upsampling("half-pixel", (1, 3), (1, 6))
+    x = np.float32([[[[1, 0.5, np.nan]], [[0, 0, 0]], [[HUGE, -HUGE, 1]]]])
+    bounds = keys(np.zeros(3, np.float32))
+    cells = backend.sift(view_of(x, "float32"), bounds, 1, False, True, 1).cells
+    got = backend.select_pixels([cells], bounds, np.array([[1, 2, 3, 4]] * 3, np.int64), table, 1)
+    assert got[0].tolist() == [*keys(np.float32([1, 0.875, 0.625])).tolist(), bounds[0]]
+    assert got[1].tolist() == [bounds[1]] * 4  # no records
+    assert got[2, 0] == keys(np.float32([HUGE]))[0]
