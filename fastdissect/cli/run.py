@@ -1,0 +1,172 @@
+"""`fastdissect run`: dissect, save, report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from fastdissect.cli import reporting, summary
+from fastdissect.cli import run_options as given
+from fastdissect.cli.options import (
+    Data,
+    Model,
+    Traceback,
+    Verbose,
+    check_layout,
+    parse_layers,
+    parse_memory,
+    parse_passes,
+    parse_settings,
+    parse_tokens,
+)
+from fastdissect.cli.terminal import output, plain
+from fastdissect.errors import SettingError
+
+if TYPE_CHECKING:
+    from fastdissect.results import Dissection
+
+__all__ = ["run"]
+
+_TABLES = 6  # layers up to which every one gets its own table
+
+
+def run(
+    model: Model,
+    data: Data,
+    layers: given.Layers,
+    out: given.Out,
+    quantile: given.Quantile = None,
+    profile: given.ProfileName = "netdissect",
+    settings: given.Settings = None,
+    thresholds: given.Thresholds = None,
+    nan: given.Nan = "error",
+    images: given.Images = None,
+    size: given.Size = None,
+    mask_size: given.MaskSize = None,
+    layout: given.Layout = "auto",
+    tokens: given.Tokens = None,
+    device: given.Device = "auto",
+    batch_size: given.BatchSize = 32,
+    workers: given.Workers = None,
+    threads: given.Threads = None,
+    memory: given.Memory = None,
+    passes: given.Passes = "auto",
+    checkpoint_seconds: given.CheckpointSeconds = 60.0,
+    cache: given.Cache = "auto",
+    activations: given.Activations = True,
+    report: given.Report = True,
+    top_images: given.TopImages = 8,
+    fresh: given.Fresh = False,
+    verbose: Verbose = 0,
+    traceback: Traceback = False,
+) -> None:
+    """Dissect a network: thresholds, counts, labels, tables and a report.
+
+    \b
+    Example:
+      fastdissect run torchvision:resnet18 broden:broden1_224 --layers layer3,layer4 --out out
+      fastdissect run net.py:build folder:photos --layers "**.relu" --out out --memory 4GB
+    """
+    del verbose, traceback  # their callbacks have seen them
+    chosen: dict[str, Any] = {
+        "layers": parse_layers(layers),
+        "memory": parse_memory(memory),
+        "passes": parse_passes(passes),
+        "cache": None if cache == "none" else cache,
+    }
+    check_layout(layout)
+    grid, items = parse_tokens(tokens), parse_settings(settings or [])
+    if quantile is not None:
+        if "quantile" in items:
+            raise typer.BadParameter("it stands in --set too; give it once", param_hint="'--quantile'")
+        items["quantile"] = quantile
+
+    from fastdissect import conventions
+
+    convention = conventions.profile(profile, **items)  # before torch is loaded: a wrong name answers at once
+    known = None if thresholds is None else _read_thresholds(thresholds)
+    complete = (out / "run.json").exists() and not fresh
+    if complete:
+        output().print(f"{plain(out)} holds a finished run; checking that it is this one")
+
+    import fastdissect
+    from fastdissect.models import TokenGrid
+
+    if threads is not None:
+        import torch
+
+        torch.set_num_threads(threads)
+        fastdissect.set_num_threads(threads)
+    try:
+        dissection = fastdissect.dissect(
+            model,
+            data,
+            profile=convention,
+            device=device,
+            out=out,
+            thresholds=known,
+            batch_size=batch_size,
+            workers=workers,
+            size=size,
+            mask_size=mask_size,
+            images=images,
+            nan=nan,
+            layout=layout,
+            tokens=None if grid is None else TokenGrid(*grid),
+            activations=activations,
+            fresh=fresh,
+            checkpoint_seconds=checkpoint_seconds,
+            **chosen,
+        )
+        _say(dissection, complete)
+        if report:
+            page = reporting.write(dissection, fastdissect.datasets.open_dataset(data), out, top_images)
+            reporting.say_where(page)
+    except KeyboardInterrupt:
+        again = "the same command without --fresh" if fresh else "the same command"
+        output(stderr=True).print(f"interrupted; {again} goes on where it stopped", soft_wrap=True)
+        raise typer.Exit(130) from None
+
+
+def _read_thresholds(path: Path) -> dict[str, Any]:
+    import zipfile
+
+    import numpy as np
+
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except (
+        OSError,
+        ValueError,
+        EOFError,
+        TypeError,
+        zipfile.BadZipFile,
+    ) as error:  # TypeError: one array, no archive
+        reason = getattr(error, "strerror", None) or str(error)
+        raise SettingError(
+            f"{path}: expected thresholds as numpy.savez writes them, an array of units for each layer; got: {reason}"
+        ) from error
+
+
+def _say(dissection: Dissection, complete: bool) -> None:
+    console = output()
+    console.print(summary.headline(dissection), soft_wrap=True)
+    console.print(summary.overview(dissection))
+    if len(dissection) <= _TABLES:
+        for layer in dissection.values():
+            console.print(summary.categories(layer))
+    record = dissection.run
+    took = summary.seconds(float(record.get("seconds", 0)))
+    parts = ", ".join(
+        f"{name} {summary.seconds(float(record[key]))}"
+        for name, key in (
+            ("network", "forward seconds"),
+            ("sifting", "sift seconds"),
+            ("counting", "count seconds"),
+        )
+        if key in record
+    )
+    console.print(f"{'It was complete already; it took' if complete else 'Dissected in'} {took} ({parts})")

@@ -1,0 +1,44 @@
+"""`fastdissect show`: the tables of a finished run."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from fastdissect.cli import summary
+from fastdissect.cli.options import Traceback, Verbose, parse_layers
+from fastdissect.cli.report import Run
+from fastdissect.cli.terminal import output
+
+__all__ = ["show"]
+
+
+def show(
+    run: Run,
+    layers: Annotated[
+        list[str] | None,
+        typer.Option("--layers", "-l", help="Only these layers, by name.", show_default=False),
+    ] = None,
+    units: Annotated[int, typer.Option(min=0, help="So many of each layer's best units.")] = 10,
+    verbose: Verbose = 0,
+    traceback: Traceback = False,
+) -> None:
+    """Show the tables of a finished run: detectors by layer and category, and the best units.
+
+    \b
+    Example:
+      fastdissect show out --layers layer4 --units 20
+    """
+    del verbose, traceback
+    from fastdissect.results import load
+
+    dissection = load(run)
+    chosen = [dissection[name] for name in parse_layers(layers or [])] or list(dissection.values())
+    console = output()
+    console.print(summary.headline(dissection), soft_wrap=True)
+    console.print(summary.overview(dissection))
+    for layer in chosen:
+        console.print(summary.categories(layer))
+        if units:
+            console.print(summary.best_units(layer, units))
