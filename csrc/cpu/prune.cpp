@@ -62,15 +62,11 @@ void prune_units(const std::vector<SparseView>& parts, std::ptrdiff_t first, std
   Cell* to_cells = reinterpret_cast<Cell*>(kept.cells.get());
   V* to_values = reinterpret_cast<V*>(kept.values.get());
 
-  // where each cell's bit lies: word and bit of its row
+  // where each cell's bit lies: bit place % 64 of word place / 64, rows beginning at a word
   const std::ptrdiff_t words = (width + 63) / 64;
-  std::vector<uint32_t> word_of(size_t(height * width));
-  std::vector<unsigned char> bit_of(size_t(height * width));
+  std::vector<uint32_t> place(size_t(height * width));
   for (std::ptrdiff_t y = 0; y < height; ++y)
-    for (std::ptrdiff_t x = 0; x < width; ++x) {
-      word_of[size_t(y * width + x)] = uint32_t(y * words + x / 64);
-      bit_of[size_t(y * width + x)] = static_cast<unsigned char>(x % 64);
-    }
+    for (std::ptrdiff_t x = 0; x < width; ++x) place[size_t(y * width + x)] = uint32_t(y * words * 64 + x);
   const FlatMap flat(height, width, reach);
   std::vector<uint64_t> bits(size_t(height * words)), near(size_t(height * words));
 
@@ -107,15 +103,25 @@ void prune_units(const std::vector<SparseView>& parts, std::ptrdiff_t first, std
           }
         } else {
           std::fill(bits.begin(), bits.end(), uint64_t(0));
+          // cells rise, so a word is gathered in a register until the next one begins
+          uint32_t word = 0;
+          uint64_t gathered = 0;
           for (int64_t j = from; j < to; ++j) {
             const float x = T::widen(values[j]);
-            bits[word_of[cells[j]]] |= uint64_t(everything ? x == x : x > threshold) << bit_of[cells[j]];
+            const uint32_t at = place[cells[j]];
+            if (at >> 6 != word) {
+              bits[word] = gathered;
+              word = at >> 6;
+              gathered = 0;
+            }
+            gathered |= uint64_t(everything ? x == x : x > threshold) << (at & 63);
           }
+          bits[word] = gathered;
           dilate_rows(bits.data(), near.data(), height, width, reach, border);
           for (int64_t j = from; j < to; ++j) {
             to_cells[n] = cells[j];
             to_values[n] = values[j];
-            n += size_t(near[word_of[cells[j]]] >> bit_of[cells[j]] & 1);
+            n += size_t(near[place[cells[j]] >> 6] >> (place[cells[j]] & 63) & 1);
           }
         }
         if (n == start) continue;
@@ -159,24 +165,36 @@ Sparse prune(const std::vector<SparseView>& parts, Kind kind, bool wide, std::pt
   s.cell_start = Buffer<int64_t>(records + 1);
   s.cells = Buffer<unsigned char>(cells * cell_width);
   s.values = Buffer<unsigned char>(cells * value_width);
-  int64_t record = 0, start = 0;
-  size_t unit = 0;
-  s.unit_start.get()[0] = 0;
-  for (Kept& k : kept) {
-    std::memcpy(s.cells.get() + size_t(start) * cell_width, k.cells.get(), k.count * cell_width);
-    std::memcpy(s.values.get() + size_t(start) * value_width, k.values.get(), k.count * value_width);
-    size_t r = 0;
-    for (const int64_t n : k.records_of_unit) {
-      for (int64_t i = 0; i < n; ++i, ++r, ++record) {
-        s.images.get()[record] = k.images.get()[r];
-        s.cell_start.get()[record] = start;
-        start += k.lengths.get()[r];
-      }
-      s.unit_start.get()[++unit] = record;
-    }
-    k = Kept();
+  // where each thread's share begins; the shares are copied side by side
+  struct Share {
+    int64_t record, cell;
+    size_t unit;
+  };
+  std::vector<Share> shares;
+  Share at{0, 0, 0};
+  for (const Kept& k : kept) {
+    shares.push_back(at);
+    at.record += int64_t(k.records);
+    at.cell += int64_t(k.count);
+    at.unit += k.records_of_unit.size();
   }
-  s.cell_start.get()[record] = start;
+  s.unit_start.get()[0] = 0;
+  s.cell_start.get()[records] = int64_t(cells);
+  parallel(threads, std::ptrdiff_t(kept.size()), [&](std::ptrdiff_t first, std::ptrdiff_t last, int) {
+    for (std::ptrdiff_t i = first; i < last; ++i) {
+      Kept& k = kept[size_t(i)];
+      Share to = shares[size_t(i)];
+      std::memcpy(s.cells.get() + size_t(to.cell) * cell_width, k.cells.get(), k.count * cell_width);
+      std::memcpy(s.values.get() + size_t(to.cell) * value_width, k.values.get(), k.count * value_width);
+      for (size_t r = 0; r < k.records; ++r) {
+        s.images.get()[size_t(to.record) + r] = k.images.get()[r];
+        s.cell_start.get()[size_t(to.record) + r] = to.cell;
+        to.cell += k.lengths.get()[r];
+      }
+      for (const int64_t n : k.records_of_unit) s.unit_start.get()[++to.unit] = to.record += n;
+      k = Kept();
+    }
+  });
   return s;
 }
 
