@@ -16,12 +16,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file
 
+from fastdissect.arrays_file import read_arrays, write_arrays
 from fastdissect.conventions import PROFILES, profile
 from fastdissect.errors import OutputError, SettingError
 from fastdissect.files import atomic_write, write_bytes
 from fastdissect.results import Dissection, LayerDissection, load
 from fastdissect.storage import layer_folder
-from fastdissect.storage.arrays_file import read_arrays, write_arrays
 from fastdissect.storage.tensors_file import read_tensors, write_tensors
 from fastdissect.types import Concepts, Counts, SparseActivations
 from fastdissect.upsampling import make_upsampling

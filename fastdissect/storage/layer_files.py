@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastdissect.arrays_file import read_arrays, write_arrays
 from fastdissect.errors import OutputError, SettingError
 from fastdissect.files import atomic_write, write_bytes
 from fastdissect.layer import LayerDissection
-from fastdissect.storage.arrays_file import read_arrays, write_arrays
 from fastdissect.storage.counts_file import counts_arrays, layer_from
 from fastdissect.storage.tally_file import write_tally
 from fastdissect.storage.tensors_file import read_tensors, write_tensors

@@ -1,4 +1,4 @@
-"""counts.npz: named arrays in numpy's own format, the same bytes for the same arrays.
+"""Arrays in a file: numpy's .npz, the same bytes for the same arrays.
 
 `numpy.savez` puts the time of day into every entry; here the date is fixed, the entries are stored in the
 order given and not compressed (compressed bytes depend on the zlib version).

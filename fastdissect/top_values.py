@@ -1,0 +1,132 @@
+"""Top values: the values of each unit that can still be among its r largest, and a bound that rises.
+
+    append    values above the bound, as they come
+    prune     the bound rises to the exact r-th largest so far; what is at or below it is forgotten for ever
+    select    any rank down to r, exactly
+
+Ties fall away with the bound: a constant unit keeps nothing (DESIGN section 2).
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastdissect.kernels import backend, get_num_threads
+from fastdissect.types import Kind
+
+__all__ = ["GROWTH", "TopValues"]
+
+GROWTH = 1.6  # a store is pruned when it has grown by this factor: see bench/README.md for the choice
+
+
+class TopValues:
+    """The r largest values of each unit, by unit.
+
+    Arrays are replaced, never changed in place, so that a `copy` is cheap and stays what it was.
+
+    Args:
+        units: number of units.
+        deepest: r, the deepest rank from the top that will be asked for.
+    """
+
+    def __init__(self, units: int, deepest: int) -> None:
+        self.deepest = deepest
+        self.kind: Kind = "float32"
+        self.count = 0  # values seen a unit, unusable ones among them
+        self.missing = np.zeros(units, np.int64)  # [units], unusable
+        self.bounds = np.zeros(units, np.uint32)  # [units], keys; what is at or below was forgotten
+        self._starts: tuple[
+            NDArray[np.int64], ...
+        ] = ()  # a part: unit k owns values[start[k] : start[k + 1]]
+        self._values: tuple[NDArray[Any], ...] = ()
+        self._pruned = 0  # bytes after the last prune
+
+    @property
+    def units(self) -> int:
+        return len(self.missing)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes retained."""
+        return sum(a.nbytes for a in (*self._starts, *self._values))
+
+    def copy(self) -> TopValues:
+        return copy.copy(self)
+
+    def append(
+        self, start: NDArray[np.int64], values: NDArray[Any], count: int, missing: NDArray[np.int64]
+    ) -> None:
+        """Take the values above the bounds among `count` more of each unit, `missing` of them unusable."""
+        self._starts, self._values = (*self._starts, start), (*self._values, values)
+        self.count += count
+        self.missing = self.missing + missing
+
+    def forget(self) -> None:
+        """Let all values go; bounds and counts stay."""
+        self._starts, self._values, self._pruned = (), (), 0
+
+    def is_due(self, smallest: float) -> bool:
+        """True if the store is worth a prune: above `smallest` bytes and grown by GROWTH since the last."""
+        return self.nbytes > max(smallest, GROWTH * self._pruned)
+
+    def prune(self) -> None:
+        """Raise the bounds to the exact r-th largest values so far, once all units have shown r."""
+        if not self._values:
+            return
+        if self.count - int(self.missing.max(initial=0)) >= self.deepest:
+            ranks = np.full((self.units, 1), self.deepest, np.int64)
+            self.bounds = np.maximum(self.bounds, self.select(ranks)[:, 0])
+        start, values = backend().join(self._starts, self._values, self.kind, self.bounds, get_num_threads())
+        self._starts, self._values = (start,), (values,)
+        self._pruned = self.nbytes
+
+    def select(self, ranks: NDArray[np.int64]) -> NDArray[np.uint32]:
+        """Keys of the ranks[k, j]-th largest values of unit k, none deeper than r."""
+        if not self._values:
+            return np.repeat(self.bounds[:, None], ranks.shape[1], axis=1)
+        return backend().select(self._starts, self._values, self.kind, self.bounds, ranks, get_num_threads())
+
+    def merged(self, other: TopValues) -> TopValues:
+        """Both together, as if one had seen everything."""
+        both = self.copy()
+        both.kind = self.kind if self.count else other.kind
+        both.count, both.missing = self.count + other.count, self.missing + other.missing
+        both.bounds = np.maximum(self.bounds, other.bounds)
+        both._starts, both._values = self._starts + other._starts, self._values + other._values
+        both.prune()
+        return both
+
+    def by_unit(self) -> tuple[NDArray[np.int64], NDArray[Any]]:
+        """(start, values) of everything retained, each unit's values in the order of their bits: canonical."""
+        self.prune()
+        if not self._values:
+            return np.zeros(self.units + 1, np.int64), np.zeros(0, np.float32)
+        start, values = self._starts[0], self._values[0]
+        bits = values.view(np.uint32 if values.itemsize == 4 else np.uint16)
+        unit = np.repeat(np.arange(self.units), np.diff(start))
+        return start, bits[np.lexsort((bits, unit))].view(values.dtype)
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """What a checkpoint keeps."""
+        self.prune()
+        arrays: dict[str, NDArray[Any]] = {
+            "count": np.array(self.count),
+            "missing": self.missing,
+            "bounds": self.bounds,
+        }
+        if self._values:
+            arrays |= {"value_start": self._starts[0], "values": self._values[0]}
+        return arrays
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]], kind: Kind) -> None:
+        """Go on from what `state` gave."""
+        self.kind, self.count = kind, int(arrays["count"])
+        self.missing, self.bounds = arrays["missing"], arrays["bounds"]
+        if "values" in arrays:
+            self._starts, self._values = (arrays["value_start"],), (arrays["values"],)
+        self._pruned = self.nbytes
