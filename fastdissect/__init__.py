@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fastdissect import datasets as datasets
-    from fastdissect import methods as methods
     from fastdissect import models as models
     from fastdissect import reports as reports
     from fastdissect.dissection import dissect
@@ -43,7 +42,7 @@ _WHERE = {
     "read_tally": "tally",
     "set_num_threads": "kernels",
 }
-_MODULES = ("datasets", "methods", "models", "reports")
+_MODULES = ("datasets", "models", "reports")
 
 __all__ = [
     "Counts",
@@ -58,7 +57,6 @@ __all__ = [
     "datasets",
     "dissect",
     "load",
-    "methods",
     "models",
     "read_tally",
     "reports",

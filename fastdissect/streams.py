@@ -7,6 +7,7 @@ to them, so whatever a killed process wrote after its last checkpoint is written
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +32,12 @@ class Stream:
     def __init__(self, path: Path, dtype: DTypeLike, shape: tuple[int, ...] = (), rows: int = 0) -> None:
         self.path, self.dtype, self.shape, self.rows = path, np.dtype(dtype), shape, rows
         self._row_bytes = self.dtype.itemsize * int(np.prod(shape, dtype=np.int64))
-        path.parent.mkdir(parents=True, exist_ok=True)
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if rows:
+                _own_copy(path)
+            else:
+                path.unlink(missing_ok=True)  # never through a hard link into another folder's file
             self._file = path.open("r+b" if rows else "wb")
             found = self._file.seek(0, os.SEEK_END)
             if found < rows * self._row_bytes:
@@ -60,6 +65,8 @@ class Stream:
 
     def sync(self) -> None:
         """Make what was appended last through a power cut."""
+        if self._file.closed:
+            return
         try:
             self._file.flush()
             os.fsync(self._file.fileno())
@@ -67,6 +74,11 @@ class Stream:
             raise OutputError(
                 f"{self.path} cannot be written: {error.strerror}; make room and run again"
             ) from error
+
+    def read(self) -> NDArray[Any]:
+        """All rows so far, read from the file."""
+        self.sync()
+        return np.fromfile(self.path, self.dtype).reshape(-1, *self.shape)
 
     def close(self) -> NDArray[Any]:
         """End the stream; returns its rows, mapped from the file."""
@@ -79,3 +91,11 @@ class Stream:
         if not self.rows:
             return np.zeros((0, *self.shape), self.dtype)
         return np.memmap(self.path, self.dtype, "r", shape=(self.rows, *self.shape))
+
+
+def _own_copy(path: Path) -> None:
+    """Part a file from its hard links (the plane cache holds some): what follows must not change those."""
+    if path.exists() and path.stat().st_nlink > 1:
+        beside = path.with_name(f".{path.name}.part")
+        shutil.copyfile(path, beside)
+        beside.replace(path)

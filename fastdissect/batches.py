@@ -1,0 +1,169 @@
+"""Batches: a data set's images as network input, decoded and their masks packed in worker processes.
+
+Batch i is images i * batch_size ..., always: whole batches of the global order are what is dealt, counted and
+resumed, because a network's own arithmetic may depend on the batch.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as TorchDataset
+
+from fastdissect.datasets import Dataset, resize_image
+from fastdissect.errors import FastdissectError
+from fastdissect.masks import image_planes
+from fastdissect.models import Preprocessing
+from fastdissect.packing import ImagePlanes
+from fastdissect.stamps import stamp_of
+
+__all__ = ["Batch", "BatchSource", "DatasetBatches", "network_input"]
+
+
+class Batch(NamedTuple):
+    first: int  # number of its first image
+    images: torch.Tensor  # float32 [n, 3, height, width]
+    digests: tuple[str, ...]  # of the images' contents, hex
+    stamps: tuple[int, ...]  # of the files, taken before they were read; 0 where there are none
+    planes: tuple[ImagePlanes, ...] | None  # None where they were not asked for
+
+
+class BatchSource:
+    """What the chain asks of a source of batches."""
+
+    name: str
+    images: int
+    input_size: tuple[int, int]
+    mask_size: tuple[int, int]
+    replays = False  # True: it can only begin at the first image; earlier batches come again
+
+    def example(self) -> torch.Tensor:
+        """An image of zeros, as the network gets them: [1, channels, height, width]."""
+        raise NotImplementedError
+
+    def batches(self, first: int, planes: bool) -> Iterator[Batch]:
+        """Batches from image `first` (the start of a batch) on, with packed masks or without."""
+        raise NotImplementedError
+
+    def image_name(self, index: int) -> str:
+        raise NotImplementedError
+
+
+def network_input(
+    pixels: NDArray[np.uint8], preprocessing: Preprocessing, size: tuple[int, int]
+) -> NDArray[np.float32]:
+    """uint8 [H, W, 3] -> float32 [3, height, width]: resized without cropping, then (x / 255 - mean) / std."""
+    pixels = resize_image(pixels, size, preprocessing.interpolation)
+    std = np.asarray(preprocessing.std, np.float64)
+    scale = (1 / (255 * std)).astype(np.float32)
+    shift = (-np.asarray(preprocessing.mean, np.float64) / std).astype(np.float32)
+    out = np.empty((3, *size), np.float32)
+    for channel in range(3):
+        np.multiply(pixels[..., channel], scale[channel], out=out[channel])
+        out[channel] += shift[channel]
+    return out
+
+
+class _Items(TorchDataset[Any]):
+    """One image a time, for the workers. Errors travel as values: a worker would drown their message."""
+
+    def __init__(self, source: DatasetBatches, planes: bool) -> None:
+        self.source, self.planes = source, planes
+
+    def __getitem__(self, index: int) -> Any:
+        source, dataset = self.source, self.source.dataset
+        try:
+            stamp = stamp_of(dataset, index)
+            pixels, digest = dataset.read_image(index)
+            packed = None
+            if self.planes:
+                packed = image_planes(
+                    dataset.read_labels(index),
+                    source.columns,
+                    source.mask_size,
+                    once=source.once,
+                    image=dataset.image_name(index),
+                    aspect=pixels.shape[0] / pixels.shape[1],
+                )
+            return network_input(pixels, source.preprocessing, source.input_size), digest, stamp, packed
+        except FastdissectError as error:
+            return error
+
+
+def _collate(items: Sequence[Any]) -> Any:
+    for item in items:
+        if isinstance(item, FastdissectError):
+            return item
+    images, digests, stamps, planes = zip(*items, strict=True)
+    return torch.from_numpy(np.stack(images)), digests, stamps, planes
+
+
+def _leave_with_parent(_worker: int) -> None:
+    """End this worker when the run is killed: a worker that waits to hand on a batch would wait for ever."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+class DatasetBatches(BatchSource):
+    """Batches of a `Dataset`.
+
+    Args:
+        columns, once: see `packing.pack_channels`.
+        workers: worker processes; 0 decodes in this process.
+        images: only the first so many.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        preprocessing: Preprocessing,
+        input_size: tuple[int, int],
+        mask_size: tuple[int, int],
+        columns: NDArray[np.int32],
+        *,
+        once: bool,
+        batch_size: int,
+        workers: int,
+        images: int,
+    ) -> None:
+        self.dataset, self.preprocessing, self.columns, self.once = dataset, preprocessing, columns, once
+        self.input_size, self.mask_size = input_size, mask_size
+        self.batch_size, self.workers, self.images = batch_size, workers, images
+        self.name = dataset.name
+
+    def example(self) -> torch.Tensor:
+        return torch.zeros(1, 3, *self.input_size)
+
+    def image_name(self, index: int) -> str:
+        return self.dataset.image_name(index)
+
+    def batches(self, first: int, planes: bool) -> Iterator[Batch]:
+        loader = DataLoader(
+            _Items(self, planes),
+            batch_size=self.batch_size,
+            sampler=range(first, self.images),
+            num_workers=self.workers,
+            collate_fn=_collate,
+            prefetch_factor=2 if self.workers else None,
+            worker_init_fn=_leave_with_parent,
+        )
+        for result in loader:
+            if isinstance(result, FastdissectError):
+                raise result
+            images, digests, stamps, packed = result
+            yield Batch(first, images, digests, stamps, packed if planes else None)
+            first += len(images)

@@ -1,0 +1,69 @@
+"""Concluding: a layer's retained cells and the planes -> exact thresholds, counts, results."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastdissect.collecting import LayerCollector
+from fastdissect.counting import Counter
+from fastdissect.image_records import ImageRecords
+from fastdissect.layer import LayerDissection
+from fastdissect.types import Concepts, Profile
+
+__all__ = ["conclude"]
+
+log = logging.getLogger("fastdissect")
+
+
+def conclude(
+    collector: LayerCollector,
+    records: ImageRecords,
+    concepts: Concepts,
+    profile: Profile,
+    area: NDArray[np.int64],
+    *,
+    keep: bool,
+    progress: Callable[[int], None],
+) -> LayerDissection:
+    """Threshold and count one layer.
+
+    Args:
+        area: pixels of each concept over all images [concepts].
+        keep: keep cells, means and maxima in the result.
+        progress: is told the number of images counted.
+    """
+    name = collector.layer
+    found = collector.finish()
+    counter = Counter(found.thresholds, collector.upsampling, concepts, profile)
+    counter.add(found.cells, records.planes, progress)
+    layer = LayerDissection(
+        name=name,
+        profile=profile,
+        concepts=concepts,
+        shape=(records.images, *collector.shape),
+        thresholds=found.thresholds,
+        seen=found.seen,
+        counts=counter.counts(area),
+        upsampling=collector.upsampling,
+        activations=found.cells if keep else None,
+        means=records.means[name].close() if keep else None,
+        maxima=records.maxima[name].close() if keep else None,
+    )
+    if layer.undetermined:
+        most = int(found.seen.max())
+        needed = math.ceil(1 / profile.quantile)
+        log.warning(
+            "layer %s: n = %d values a unit are too few for the top %s: its masks are empty; %d values are needed, "
+            "some %d images",
+            name,
+            most,
+            profile.quantile,
+            needed,
+            math.ceil(needed * records.images / most),
+        )
+    return layer

@@ -1,0 +1,197 @@
+"""`dissect()`: the whole chain, readable top to bottom.
+
+    images -> activations -> retained cells and thresholds -> counts -> results
+
+One forward pass a batch serves all layers; a layer that needs more than one pass over the data makes the
+network run again, on the same batches.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import time
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastdissect.caching import cache_folder
+from fastdissect.conventions import profile as profile_of
+from fastdissect.models import Preprocessing, TokenGrid, load_model, resolve_layers
+from fastdissect.out_folder import finished_run, prepare, work_folder
+from fastdissect.results import Dissection, LayerDissection, load
+from fastdissect.resuming import Checkpoints
+from fastdissect.running import Run
+from fastdissect.settings import (
+    RunSettings,
+    check_choices,
+    checked_device,
+    checked_thresholds,
+    parse_size,
+)
+from fastdissect.sources import data_key, open_source
+from fastdissect.types import Concepts, Profile
+
+__all__ = ["dissect"]
+
+
+def dissect(
+    model: Any,
+    data: Any,
+    layers: str | Sequence[str],
+    *,
+    quantile: float | str | Fraction | None = None,
+    profile: str | Profile = "netdissect",
+    device: str = "auto",
+    out: str | Path | None = None,
+    thresholds: Mapping[str, ArrayLike] | None = None,
+    batch_size: int = 32,
+    workers: int | None = None,
+    size: int | str | tuple[int, int] | None = None,
+    mask_size: int | str | tuple[int, int] | None = None,
+    preprocessing: Preprocessing | None = None,
+    images: int | None = None,
+    concepts: Concepts | Sequence[str] | None = None,
+    nan: str = "error",
+    layout: str = "auto",
+    tokens: TokenGrid | None = None,
+    memory: int | None = None,
+    passes: int | str = "auto",
+    activations: bool = True,
+    fresh: bool = False,
+    cache: str | Path | None = "auto",
+    checkpoint_seconds: float = 60.0,
+    progress: bool | None = None,
+    **conventions: Any,
+) -> Dissection:
+    """Label each unit of some layers with the concept that it detects.
+
+    Args:
+        model: an nn.Module (put into eval mode), or a name: "builtin:shapes", "torchvision:resnet18",
+            "timm:...", "transformers:...", "path/to/file.py:function", "package.module:callable".
+        data: a datasets.Dataset, a DataLoader of (images, labels) with `concepts`, or a name: "shapes",
+            "broden:PATH", "folder:PATH".
+        layers: names from model.named_modules(), or shell patterns ("*" stops at dots, "**" does not).
+        quantile: the top fraction of activations that makes a unit's mask; default: the profile's.
+        profile: "netdissect", "netdissect-caffe", "netdissect-lite" or "dissect-2020"; any item of it can be
+            set by itself (`readout=`, `population=`, `upsampling=`, `presence=`, `repeats=`, `cut=`, ...).
+        device: of the forward pass: "auto", "cpu", "cuda", "mps".
+        out: folder for results; with it an interrupted run goes on where it stopped.
+        thresholds: {layer: [units]}, to count with thresholds from elsewhere.
+        size, mask_size: the network's input and the masks, (height, width); default: the model's or the
+            data set's, and half of it.
+        images: only the first so many images (or the length of a DataLoader that has none).
+        nan: "error", or "omit": unusable cells are left out.
+        memory: bytes for all retained cells; default: half of what is free. passes: "auto", 1, 2 or 3.
+        activations: keep the sparse activations, means and maxima in the result.
+        fresh: move an existing `out` aside instead of going on with it.
+        cache: folder for packed masks, "auto" (the user's cache folder) or None.
+
+    Returns:
+        Dissection: {layer: LayerDissection}.
+
+    Raises:
+        FastdissectError: any of its kinds; the message says what was expected, what came, and what to do.
+
+    Example:
+        >>> d = dissect("builtin:shapes", "shapes:images=200", "conv5")     # doctest: +SKIP
+        >>> d["conv5"].summary().detectors                                  # doctest: +SKIP
+
+    Source: Network Dissection (Bau, Zhou et al. 2017); the one-pass computation is our formulation.
+    """
+    started = time.time()
+    convention = profile_of(profile, **conventions, **({} if quantile is None else {"quantile": quantile}))
+    check_choices(
+        nan,
+        passes,
+        batch_size=(batch_size, 1),
+        memory=(memory, 1),
+        images=(images, 1),
+        workers=(workers, 0),
+    )
+    target = checked_device(device)
+    loaded = load_model(model, preprocessing=preprocessing)
+    names = resolve_layers(loaded.module, layers)
+    source, vocabulary = open_source(
+        data,
+        concepts,
+        loaded.preprocessing,
+        convention,
+        size=parse_size(size, "size"),
+        mask_size=parse_size(mask_size, "mask_size"),
+        batch_size=batch_size,
+        workers=workers,
+        images=images,
+    )
+    settings = RunSettings(
+        profile=convention,
+        layers=names,
+        images=source.images,
+        input_size=source.input_size,
+        mask_size=source.mask_size,
+        batch_size=batch_size,
+        device=str(target),
+        nan=nan,
+        layout=layout,
+        tokens=tokens,
+        memory=memory,
+        passes=None if passes == "auto" else int(passes),
+        activations=activations,
+        thresholds=checked_thresholds(thresholds, names),
+    )
+    content = data_key(source, vocabulary)
+    key = settings.key(loaded, content)
+    folder = None if out is None else Path(out)
+    if folder is not None:
+        prepare(folder, fresh)
+        finished = finished_run(folder, key)
+        if finished is not None:
+            return finished
+    place = None if cache is None else cache_folder() if cache == "auto" else Path(cache)
+    with (
+        work_folder(folder) as work,
+        contextlib.closing(
+            Run(settings, loaded, source, vocabulary, target, Checkpoints(work, key), place, progress)
+        ) as run,
+    ):
+        run.collect(checkpoint_seconds if folder else None)
+        results = run.conclude()
+        record = {
+            **settings.record(loaded, content),
+            "data": source.name,
+            "concepts": len(vocabulary),
+            **run.record(),
+            "seconds": round(time.time() - started, 3),
+        }
+        image_names = tuple(source.image_name(i) for i in range(run.records.images))
+        if folder is None:
+            results = {name: _in_memory(layer) for name, layer in results.items()}
+        dissection = Dissection(results, convention, vocabulary, image_names, record)
+        if folder is None:
+            return dissection
+        dissection.save(folder)
+        del dissection, results  # they rest on the unfinished run's files
+    return load(folder)
+
+
+def _in_memory(layer: LayerDissection) -> LayerDissection:
+    """A layer that does not rest on temporary files."""
+    cells, means, maxima = layer.activations, layer.means, layer.maxima
+    if cells is not None:
+        cells = dataclasses.replace(
+            cells,
+            images=np.array(cells.images),
+            cell_start=np.array(cells.cell_start),
+            cells=np.array(cells.cells),
+            values=np.array(cells.values),
+        )
+    return dataclasses.replace(
+        layer,
+        activations=cells,
+        means=None if means is None else np.array(means),
+        maxima=None if maxima is None else np.array(maxima),
+    )

@@ -1,0 +1,163 @@
+"""What comes before the last pass when a layer's cells would not fit: passes that find its thresholds alone.
+
+    ValuePass    the first of two: values above the rising bound, r a unit, no cells and no neighbours
+    CountPass    the first two of three: counts of the keys' top 16 bits, then of the low 16 inside the bin of T
+
+Both read with the `sift` kernel, so that unusable cells, means and maxima are those of the last pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastdissect.kernels import Sifted, backend, get_num_threads
+from fastdissect.kernels.keys import widen
+from fastdissect.kernels.reference import HUGE, NAN_BITS
+from fastdissect.key_bins import bin_of_rank
+from fastdissect.ranks import rank_bounds
+from fastdissect.readout import thresholds_at, usable
+from fastdissect.top_values import GROWTH, TopValues
+from fastdissect.types import ActivationView, Kind, Profile, SparseActivations
+
+__all__ = ["CountPass", "ValuePass"]
+
+SMALLEST = 1 << 20  # bytes below which pruning is not worth a call
+_NOTHING = np.uint32(0xFFFFFFFF)  # a bound that nothing is above
+
+
+class ValuePass:
+    """The first of two passes.
+
+    Args:
+        total: values a unit in the whole data set; an upper bound will do.
+        memory: bytes that the values shall not pass: pruned in time.
+    """
+
+    def __init__(
+        self, layer: str, units: int, kind: Kind, total: int, profile: Profile, omit: bool, memory: float
+    ) -> None:
+        self.layer, self.profile, self.omit = layer, profile, omit
+        self.smallest = min(SMALLEST, memory / (1 + GROWTH))
+        self.top = TopValues(units, rank_bounds(profile, max(1, total)).deepest)
+        self.top.kind = kind
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes retained."""
+        return self.top.nbytes
+
+    def add(self, view: ActivationView) -> Sifted:
+        """Read one batch; a fault is reported, not raised."""
+        sifted = backend().sift(view, self.top.bounds, 0, False, self.omit, get_num_threads())
+        if sifted.fault is None:
+            n, _, h, w = view.data.shape
+            self._append(sifted.cells, n * h * w, sifted.missing)
+        return sifted
+
+    def take_over(
+        self, cells: SparseActivations, bounds: NDArray[np.uint32], missing: NDArray[np.int64]
+    ) -> None:
+        """Go on from the cells of a sift that outgrew its memory; their neighbours fall away."""
+        self.top.bounds = bounds
+        n, _, h, w = cells.shape
+        self._append(cells, n * h * w, missing)
+        self.top.prune()
+
+    def _append(self, cells: SparseActivations, count: int, missing: NDArray[np.int64]) -> None:
+        self.top.append(cells.cell_start[cells.unit_start], cells.values, count, missing)
+        if self.top.is_due(self.smallest):
+            self.top.prune()
+
+    def thresholds(self) -> NDArray[np.float32]:
+        """The exact thresholds, [units]."""
+        seen = usable(self.layer, self.top.count, self.top.missing)
+        return thresholds_at(self.profile, seen, self.top.select)
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        return self.top.state()
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        self.top.restore(arrays, self.top.kind)
+
+
+class CountPass:
+    """The first and second of three passes; `narrow` lies between them.
+
+    Memory: 65,536 counters of 8 bytes a unit, in the second pass for each of the ranks that the read-out takes.
+    """
+
+    def __init__(self, layer: str, units: int, profile: Profile, omit: bool) -> None:
+        self.layer, self.profile, self.omit = layer, profile, omit
+        self.count = 0  # values a unit in the first pass
+        self.missing = np.zeros(units, np.int64)
+        self.prefix: NDArray[np.uint32] | None = None  # [units, ranks], top 16 bits; None: in the first pass
+        self.inner = np.zeros((units, 0), np.int64)  # [units, ranks], the rank inside the bin of the prefix
+        self.bins = [np.zeros((units, 65536), np.int64)]  # one a rank
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes retained."""
+        return sum(bins.nbytes for bins in self.bins)
+
+    def add(self, view: ActivationView) -> Sifted:
+        """Read one batch; a fault is reported, not raised."""
+        threads, units = get_num_threads(), len(self.missing)
+        sifted = backend().sift(view, np.full(units, _NOTHING), 0, False, self.omit, threads)
+        if sifted.fault is not None:
+            return sifted
+        if sifted.missing.any():
+            view = _without_unusable(view)
+        if self.prefix is None:
+            n, _, h, w = view.data.shape
+            self.count, self.missing = self.count + n * h * w, self.missing + sifted.missing
+            backend().histogram(view, 16, None, self.bins[0], True, threads)
+        else:
+            for j, bins in enumerate(self.bins):
+                backend().histogram(view, 0, np.ascontiguousarray(self.prefix[:, j]), bins, True, threads)
+        return sifted
+
+    def narrow(self) -> None:
+        """End the first pass: note the bin that holds each rank, and count inside it from now on."""
+        thresholds_at(self.profile, usable(self.layer, self.count, self.missing), self._note)
+
+    def _note(self, ranks: NDArray[np.int64]) -> NDArray[np.uint32]:
+        if (ranks[:, 0] == ranks[:, 1]).all():
+            ranks = ranks[:, :1]
+        chosen, self.inner = bin_of_rank(self.bins[0], ranks)
+        self.prefix = chosen.astype(np.uint32)
+        self.bins = [np.zeros_like(self.bins[0]) for _ in range(ranks.shape[1])]
+        return np.full((len(ranks), 2), np.uint32(0x80000000))  # thresholds come after the second pass
+
+    def thresholds(self) -> NDArray[np.float32]:
+        """The exact thresholds, [units], after the second pass."""
+        seen = usable(self.layer, self.count, self.missing)
+        return thresholds_at(self.profile, seen, lambda _ranks: self._chosen())
+
+    def _chosen(self) -> NDArray[np.uint32]:
+        assert self.prefix is not None
+        low = [bin_of_rank(bins, self.inner[:, j : j + 1])[0] for j, bins in enumerate(self.bins)]
+        keys = self.prefix << np.uint32(16) | np.concatenate(low, axis=1).astype(np.uint32)
+        return keys[:, [0, -1]]
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        arrays: dict[str, NDArray[Any]] = {"count": np.array(self.count), "missing": self.missing}
+        if self.prefix is not None:
+            arrays |= {"prefix": self.prefix, "inner": self.inner}
+        return arrays | {f"bins{j}": bins for j, bins in enumerate(self.bins)}
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        self.count, self.missing = int(arrays["count"]), arrays["missing"]
+        if "prefix" in arrays:
+            self.prefix, self.inner = arrays["prefix"], arrays["inner"]
+        self.bins = [arrays[f"bins{j}"] for j in range(1 if self.prefix is None else self.prefix.shape[1])]
+
+
+def _without_unusable(view: ActivationView) -> ActivationView:
+    """A copy in which unusable cells are NaN (only under nan="omit"): the histogram leaves NaNs out."""
+    with np.errstate(invalid="ignore"):
+        unusable = ~(np.abs(widen(view.data, view.kind)) <= HUGE)
+    return ActivationView(np.where(unusable, NAN_BITS[view.kind], view.data), view.kind)

@@ -1,0 +1,167 @@
+"""Planning: how many passes each layer takes, so that what is retained fits the memory.
+
+The figures a layer, beyond the network and one batch (q: top fraction; r = q n values a unit):
+
+    one pass      retained cells: some 8 q of all cells (2 % on bump-like maps, 4 % measured on uncorrelated
+                  ones) x (2 bytes number + the value + 12 bytes a record of some ten cells), times 2.6: a prune
+                  holds the grown store and what stays of it
+    two passes    r values a unit, times 2.6; the cells of the last pass go to disk when they do not fit
+    three passes  65,536 counters of 8 bytes a unit (twice where the read-out interpolates)
+
+The estimate decides how to begin; the limit is kept whatever the data: a store that outgrows its share goes on
+as two passes, with the same bits.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+from fastdissect.errors import SettingError
+from fastdissect.ranks import rank_bounds
+from fastdissect.top_values import GROWTH
+from fastdissect.types import Kind, Profile, Upsampling
+
+__all__ = ["LayerPlan", "LayerShape", "Plan", "available_memory", "make_plan"]
+
+RETAINED = 8  # retained cells over the quantile
+FLOOR = 8 << 20  # bytes that every layer may take
+
+
+class LayerShape(NamedTuple):
+    """Units, height and width of a layer's maps, their dtype, and the upsampling (for its mask's pixels)."""
+
+    units: int
+    height: int
+    width: int
+    kind: Kind
+    upsampling: Upsampling
+
+
+@dataclass(frozen=True)
+class LayerPlan:
+    passes: int
+    memory: int  # bytes that the layer's retained cells may take
+    why: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    layers: Mapping[str, LayerPlan]
+    memory: int  # the budget, bytes
+
+    @property
+    def passes(self) -> int:
+        return max(layer.passes for layer in self.layers.values())
+
+
+def available_memory() -> int:
+    """Bytes that can be taken without swapping: half of what the system calls available."""
+    meminfo = Path("/proc/meminfo")
+    if meminfo.exists():
+        for line in meminfo.read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024 // 2
+    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 4
+    return 4 << 30
+
+
+def make_plan(
+    layers: Mapping[str, LayerShape],
+    images: int,
+    profile: Profile,
+    *,
+    memory: int | None,
+    passes: int | None,
+    known: frozenset[str] = frozenset(),
+) -> Plan:
+    """Choose the passes of each layer and its share of the memory.
+
+    Args:
+        memory: bytes for all layers together; None: half of what is available now.
+        passes: 1, 2 or 3 for all layers; None: as many as each needs.
+        known: layers whose thresholds are given: one pass.
+
+    Raises:
+        SettingError: not even three passes fit, or the profile allows only one and it does not fit.
+    """
+    budget = available_memory() if memory is None else memory
+    needs = {name: _needs(shape, images, profile) for name, shape in layers.items()}
+    for name in layers:
+        if profile.population == "upsampled" and passes not in (None, 1) and name not in known:
+            raise SettingError(
+                f"layer {name!r}: a quantile over upsampled maps takes one pass; got passes = {passes}"
+            )
+        if name in known or profile.population == "upsampled":
+            needs[name] = {1: FLOOR if name in known else needs[name][1]}
+        elif passes is not None:
+            needs[name] = {passes: needs[name][passes]}
+    least = {name: min(own.values()) for name, own in needs.items()}
+    if profile.population == "upsampled" and memory is None:
+        least = dict.fromkeys(least, FLOOR)  # an estimate, and no promise to keep: begin and see
+    elif passes == 1 and profile.population == "raw":  # a layer that outgrows its share goes on as two passes
+        least = {name: min(need, _needs(layers[name], images, profile)[2]) for name, need in least.items()}
+    if sum(least.values()) > budget:
+        name = max(least, key=lambda name: least[name])
+        raise SettingError(
+            f"expected memory for the thresholds of {len(layers)} layer(s), some {_size(sum(least.values()))} "
+            f"({_size(least[name])} for {name!r}); {_size(budget)} is what may be taken; give more with --memory, "
+            "or dissect fewer layers at a time"
+        )
+    left = budget - sum(least.values())
+    chosen: dict[str, LayerPlan] = {}
+    for name in sorted(layers, key=lambda name: needs[name].get(1, 0)):
+        own = needs[name]
+        fits = next((p for p in sorted(own) if own[p] - least[name] <= left), min(own))
+        share = min(own[fits], least[name] + left)
+        left -= share - least[name]
+        chosen[name] = LayerPlan(fits, int(share), _why(name, fits, own, profile, passes, known))
+    spare = int(left / max(1, len(layers)))
+    return Plan({n: replace(chosen[n], memory=chosen[n].memory + spare) for n in layers}, budget)
+
+
+def _why(
+    name: str,
+    fits: int,
+    own: Mapping[int, float],
+    profile: Profile,
+    passes: int | None,
+    known: frozenset[str],
+) -> str:
+    if name in known:
+        return "its thresholds are given"
+    if profile.population == "upsampled":
+        return "a quantile over upsampled maps takes one pass"
+    if passes is not None:
+        return "as asked"
+    return {
+        1: "its cells fit",
+        2: f"its cells may take {_size(own[1])}",
+        3: f"its values take {_size(own[2])}",
+    }[fits]
+
+
+def _needs(shape: LayerShape, images: int, profile: Profile) -> dict[int, float]:
+    values = images * shape.height * shape.width
+    width = 4 if shape.kind == "float32" else 2
+    share = min(1.0, RETAINED * float(profile.quantile))
+    grown = 1 + GROWTH
+    if profile.population == "upsampled":
+        share = min(1.0, 4 * share)
+    one = values * shape.units * share * (2 + width + 1.2) * grown
+    deepest = rank_bounds(profile, max(1, values)).deepest
+    two = deepest * shape.units * width * grown
+    three = shape.units * 65536 * 8 * (2 if profile.readout == "linear" else 1)
+    return {1: max(one, FLOOR), 2: max(two, FLOOR), 3: max(three, FLOOR)}
+
+
+def _size(count: float) -> str:
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"

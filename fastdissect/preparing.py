@@ -1,0 +1,77 @@
+"""Preparing: meet the layers on an image of zeros, plan their passes, and set up a collector for each."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from fastdissect.activations import LayerHooks
+from fastdissect.batches import BatchSource
+from fastdissect.collecting import LayerCollector
+from fastdissect.models import receptive_field
+from fastdissect.planning import LayerShape, Plan, make_plan
+from fastdissect.settings import RunSettings
+from fastdissect.types import Upsampling
+from fastdissect.upsampling import AxisField, make_upsampling
+
+__all__ = ["meet_layers"]
+
+log = logging.getLogger("fastdissect")
+
+
+def meet_layers(
+    settings: RunSettings, hooks: LayerHooks, source: BatchSource, device: torch.device, work: Path
+) -> tuple[Plan, dict[str, LayerCollector]]:
+    """Plan and collectors {layer: collector}, in the order of settings.layers; `work` takes what is spilled.
+
+    Raises:
+        LayerError, ActivationError: a layer that is not called once, or whose output is no map.
+        SettingError: the layers do not fit the memory, or given thresholds do not fit a layer.
+    """
+    shapes: dict[str, LayerShape] = {}
+    for name, view in hooks.probe(source.example().to(device)).items():
+        _, units, height, width = view.data.shape
+        upsampling = _upsampling(settings, hooks.module, name, (height, width))
+        shapes[name] = LayerShape(units, height, width, view.kind, upsampling)
+    plan = make_plan(
+        {name: shapes[name] for name in settings.layers},
+        settings.images,
+        settings.profile,
+        memory=settings.memory,
+        passes=settings.passes,
+        known=frozenset(settings.thresholds),
+    )
+    collectors = {}
+    for number, name in enumerate(settings.layers):
+        shape, own = shapes[name], plan.layers[name]
+        log.info("layer %s: %d pass(es), %s", name, own.passes, own.why)
+        collectors[name] = LayerCollector(
+            name,
+            (shape.units, shape.height, shape.width),
+            shape.kind,
+            settings.images,
+            settings.profile,
+            shape.upsampling,
+            passes=own.passes,
+            memory=own.memory,
+            spill=work / f"layer-{number}",
+            omit=settings.nan == "omit",
+            thresholds=settings.thresholds.get(name),
+        )
+    return plan, collectors
+
+
+def _upsampling(settings: RunSettings, module: nn.Module, name: str, cells: tuple[int, int]) -> Upsampling:
+    mode, fields = settings.profile.upsampling, None
+    if mode == "receptive-field":
+        field = receptive_field(module, name, settings.input_size)
+        fields = (
+            AxisField(field.offset[0], field.size[0], field.stride[0]),
+            AxisField(field.offset[1], field.size[1], field.stride[1]),
+        )
+    return make_upsampling(
+        mode, cells, settings.mask_size, fields=fields, input_size=settings.input_size, layer=name
+    )

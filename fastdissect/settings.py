@@ -1,0 +1,189 @@
+"""Settings of a run: checked once, recorded whole, compared on resume."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+import fastdissect
+from fastdissect.activations import forward_device
+from fastdissect.conventions import profile_record
+from fastdissect.errors import SettingError
+from fastdissect.kernels import backend
+from fastdissect.models import LoadedModel, TokenGrid
+from fastdissect.types import Profile
+
+__all__ = [
+    "RunSettings",
+    "check_choices",
+    "checked_device",
+    "checked_thresholds",
+    "parse_size",
+    "peak_memory",
+    "versions",
+]
+
+
+def parse_size(value: int | str | Sequence[int] | None, what: str) -> tuple[int, int] | None:
+    """224, "224", "224x320" or (224, 320) -> (height, width); None stays None."""
+    if value is None:
+        return None
+    parts: Sequence[Any] = (
+        value.lower().split("x")
+        if isinstance(value, str)
+        else value
+        if not isinstance(value, int)
+        else [value]
+    )
+    try:
+        numbers = [int(p) for p in parts]
+    except (TypeError, ValueError):
+        numbers = []
+    if len(numbers) == 1:
+        numbers *= 2
+    if len(numbers) != 2 or min(numbers) < 1:
+        raise SettingError(
+            f"expected {what} such as 224 or 224x320 (height x width) in pixels; got {value!r}"
+        )
+    return numbers[0], numbers[1]
+
+
+def versions() -> dict[str, str]:
+    """Versions of what results may depend on."""
+    return {
+        "fastdissect": fastdissect.__version__,
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+    }
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """What `dissect` was asked to do, checked."""
+
+    profile: Profile
+    layers: tuple[str, ...]
+    images: int
+    input_size: tuple[int, int]
+    mask_size: tuple[int, int]
+    batch_size: int
+    device: str
+    nan: str
+    layout: str
+    tokens: TokenGrid | None
+    memory: int | None
+    passes: int | None
+    activations: bool
+    thresholds: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+
+    def key(self, model: LoadedModel, data: Mapping[str, Any]) -> dict[str, Any]:
+        """What must be equal for a run to go on: content, not names."""
+        digest = hashlib.blake2b(digest_size=16)
+        for name in sorted(self.thresholds):
+            digest.update(name.encode() + self.thresholds[name].tobytes())
+        return {
+            "weights": model.weights_digest,
+            **data,
+            "layers": list(self.layers),
+            "images": self.images,
+            "profile": profile_record(self.profile),
+            "input size": list(self.input_size),
+            "mask size": list(self.mask_size),
+            "preprocessing": [
+                model.preprocessing.mean,
+                model.preprocessing.std,
+                model.preprocessing.interpolation,
+            ],
+            "batch size": self.batch_size,
+            "device": self.device,
+            "threads": torch.get_num_threads(),
+            "nan": self.nan,
+            "layout": self.layout,
+            "tokens": None if self.tokens is None else [self.tokens.prefix, self.tokens.grid],
+            "activations": self.activations,
+            "thresholds": digest.hexdigest() if self.thresholds else None,
+            "versions": {k: v for k, v in versions().items() if k in ("fastdissect", "torch")},
+        }
+
+    def record(self, model: LoadedModel, data: Mapping[str, Any]) -> dict[str, Any]:
+        """What run.json says of the run."""
+        return {
+            "model": model.name,
+            "preprocessing source": model.preprocessing.source,
+            "key": self.key(model, data),
+            "passes asked": self.passes or "auto",
+            "backend": backend().name,
+            "versions": versions(),
+            "machine": {"platform": platform.platform(), "cores": os.cpu_count()},
+            "folder": str(Path.cwd()),
+        }
+
+
+def peak_memory() -> int | None:
+    """Peak resident bytes of this process; None where the system does not say."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def check_choices(nan: str, passes: Any, **numbers: tuple[Any, int]) -> None:
+    """Check what has few values; numbers: name = (value or None, the least that is allowed).
+
+    Raises:
+        SettingError: another value.
+    """
+    if nan not in ("error", "omit"):
+        raise SettingError(f'expected nan to be "error" or "omit"; got {nan!r}')
+    if isinstance(passes, bool) or passes not in ("auto", 1, 2, 3, "1", "2", "3"):
+        raise SettingError(f'expected passes to be "auto", 1, 2 or 3; got {passes!r}')
+    for name, (value, least) in numbers.items():
+        whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+        if value is not None and (not whole or value < least):
+            raise SettingError(f"expected {name} to be a whole number of {least} or more; got {value!r}")
+
+
+def checked_device(device: str) -> torch.device:
+    """The device of the forward pass, if this machine has it.
+
+    Raises:
+        SettingError: it has not.
+    """
+    try:
+        target = forward_device(device)
+        torch.zeros(1, device=target)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).partition("\n")[0]
+        raise SettingError(
+            f'expected a device that torch has here: "auto", "cpu", "cuda" or "mps"; got {device!r}: {reason}'
+        ) from error
+    return target
+
+
+def checked_thresholds(
+    thresholds: Mapping[str, ArrayLike] | None, layers: tuple[str, ...]
+) -> dict[str, NDArray[np.float32]]:
+    """{layer: [units]} as float32; a layer that is not dissected, or NaN, is an error."""
+    checked = {}
+    for name, values in (thresholds or {}).items():
+        array = np.asarray(values, np.float32)
+        if name not in layers or array.ndim != 1 or np.isnan(array).any():
+            raise SettingError(
+                f"expected thresholds {{layer: [units]}} without NaN for the layers {', '.join(layers)}; got "
+                f"{name!r}: shape {array.shape}"
+            )
+        checked[name] = array
+    return checked

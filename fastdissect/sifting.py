@@ -1,0 +1,225 @@
+"""Sift: one read of each activation, keeping the cells that can still matter, then the exact threshold.
+
+    add(batch)     cells within one step of a cell above the bound are kept; means and maxima are read off
+    (now and then) the bound rises to the exact r-th largest value so far; what it leaves behind is forgotten
+    finish()       the exact threshold, and exactly the cells within one step of a cell above it
+
+The r-th largest value so far never exceeds the final threshold (r: the deepest rank that the read-out needs for
+the whole set), so what is at or below it can be forgotten for ever (DESIGN section 2). The bound needs no
+histogram beside the store: every prune selects it from what is retained, which costs less than a counter's
+cache miss at every retained value (bench/README.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastdissect.errors import ActivationError, SettingError
+from fastdissect.kernels import Fault, Sifted, backend, get_num_threads
+from fastdissect.kernels.keys import keys
+from fastdissect.ranks import rank_bounds
+from fastdissect.readout import thresholds_at, usable
+from fastdissect.spilling import PART, empty_cells, join_on_disk, open_part, write_part
+from fastdissect.top_values import GROWTH
+from fastdissect.types import ActivationView, Kind, Profile, SparseActivations, Upsampling
+
+__all__ = ["LayerSifter", "Sieved", "fault_error"]
+
+SMALLEST = 1 << 20  # bytes below which pruning is not worth a call
+
+
+class Sieved(NamedTuple):
+    """What `finish` gives: thresholds [units], values seen [units], canonical cells."""
+
+    thresholds: NDArray[np.float32]
+    seen: NDArray[np.int64]
+    cells: SparseActivations
+
+
+def fault_error(layer: str, fault: Fault, image: str) -> ActivationError:
+    """The error for an unusable activation, naming layer, unit and image."""
+    what = "NaN" if np.isnan(fault.value) else f"{fault.value:g} (usable: magnitude below 1.7e38)"
+    return ActivationError(
+        f"layer {layer!r}, unit {fault.unit}, image {image}: expected a finite activation; got {what} at cell "
+        f'{fault.cell}; mend the model or the image, or pass nan="omit" to leave such cells out'
+    )
+
+
+class LayerSifter:
+    """The sift of one layer over a whole data set.
+
+    Args:
+        shape: (units, height, width) of the layer's maps; every batch has it, and the kind (the caller checks).
+        kind: dtype of the activations: "float32", "float16" or "bfloat16".
+        images: number of images in the whole data set (in all shards); an upper bound will do.
+        profile: gives quantile, read-out and population.
+        upsampling: tables from map to mask.
+        thresholds: float32 [units], to sift with known thresholds (later passes; thresholds from elsewhere).
+        omit: unusable cells are left out instead of being an error.
+
+    Raises:
+        SettingError: `omit` where the quantile is over upsampled maps.
+    """
+
+    def __init__(
+        self,
+        layer: str,
+        shape: tuple[int, int, int],
+        kind: Kind,
+        images: int,
+        profile: Profile,
+        upsampling: Upsampling,
+        *,
+        thresholds: NDArray[np.float32] | None = None,
+        omit: bool = False,
+    ) -> None:
+        if omit and profile.population == "upsampled":
+            raise SettingError(
+                'nan="omit" is not defined where the quantile is over upsampled maps; use population="raw"'
+            )
+        self.layer, self.shape, self.kind, self.omit = layer, shape, kind, omit
+        self.profile, self.upsampling = profile, upsampling
+        self.known = None if thresholds is None else np.array(thresholds, np.float32)
+        self.bounds = np.zeros(shape[0], np.uint32) if self.known is None else keys(self.known)
+        self.images = 0  # seen so far
+        self.missing = np.zeros(shape[0], np.int64)
+        self.parts: list[SparseActivations] = []  # in memory, of the images after the spilled ones
+        self.spilled: list[SparseActivations] = []  # mapped from disk
+        self.deepest = rank_bounds(profile, max(1, images * self.values_per_image)).deepest
+        self._pruned = 0  # bytes after the last prune
+
+    @property
+    def values_per_image(self) -> int:
+        """Values of a unit in one image: cells of the map, or pixels of the mask."""
+        size = self.upsampling.size if self.profile.population == "upsampled" else self.shape[1:]
+        return size[0] * size[1]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the retained cells in memory."""
+        return sum(part.nbytes for part in self.parts)
+
+    @property
+    def bytes_on_disk(self) -> int:
+        """Bytes of the spilled cells."""
+        return sum(part.nbytes for part in self.spilled)
+
+    def add(self, view: ActivationView) -> Sifted:
+        """Sift one batch, in image order. Returns it (means, maxima); a fault is reported, not raised."""
+        pieces = []
+        for first, last in self._pieces(len(view.data)):
+            piece = self._add(ActivationView(view.data[first:last], view.kind))
+            if piece.fault is not None:
+                return piece._replace(fault=piece.fault._replace(image=first + piece.fault.image))
+            pieces.append(piece)
+        if len(pieces) == 1:
+            return pieces[0]
+        means, maxima = (np.concatenate([getattr(p, name) for p in pieces]) for name in ("means", "maxima"))
+        missing: NDArray[np.int64] = np.sum([p.missing for p in pieces], axis=0, dtype=np.int64)
+        return Sifted(pieces[-1].cells, means, maxima, missing, None)
+
+    def _pieces(self, images: int) -> list[tuple[int, int]]:
+        """Early on a batch is sifted in pieces: as many images as the first bound needs, then as many as were
+        seen, so that the bound can rise between them. Without it all of a large first batch would be retained."""
+        enough = -(-self.deepest // self.values_per_image)
+        pieces, first = [], 0
+        while first < images:
+            seen = self.images + first
+            step = images if self.known is not None else max(seen, enough)
+            pieces.append((first, min(first + step, images)))
+            first += step
+        return pieces or [(0, 0)]
+
+    def _add(self, view: ActivationView) -> Sifted:
+        upsampling = self.upsampling
+        sifted = backend().sift(
+            view, self.bounds, upsampling.reach, upsampling.ring, self.omit, get_num_threads()
+        )
+        if sifted.fault is None:
+            self.images += len(view.data)
+            self.missing = self.missing + sifted.missing
+            self.parts.append(sifted.cells)
+            if self.known is None and self.nbytes > max(SMALLEST, GROWTH * self._pruned):
+                self.prune()
+        return sifted
+
+    def prune(self) -> None:
+        """Raise the bounds to the exact r-th largest values so far and forget what they leave behind."""
+        if not self.parts:
+            return
+        shown = self.images * self.values_per_image - int(self.missing.max(initial=0))
+        if self.known is None and shown >= self.deepest:
+            ranks = np.full((self.shape[0], 1), self.deepest, np.int64)
+            self.bounds = np.maximum(self.bounds, self._select(ranks)[:, 0])
+        upsampling = self.upsampling
+        self.parts = [
+            backend().prune(self.parts, self.bounds, upsampling.reach, upsampling.ring, get_num_threads())
+        ]
+        self._pruned = self.nbytes
+
+    def _select(self, ranks: NDArray[np.int64]) -> NDArray[np.uint32]:
+        threads = get_num_threads()
+        if self.profile.population == "upsampled":
+            return backend().select_pixels(self.parts, self.bounds, ranks, self.upsampling, threads)
+        starts = [part.cell_start[part.unit_start] for part in self.parts]
+        values = [part.values for part in self.parts]
+        return backend().select(starts, values, self.kind, self.bounds, ranks, threads)
+
+    def spill(self, folder: Path) -> None:
+        """Move the cells in memory to disk; only with known thresholds, where they are final."""
+        assert self.known is not None
+        if self.parts:
+            self.prune()
+            self.spilled.append(write_part(self.parts[0], folder / f"part-{len(self.spilled)}"))
+            self.parts = []
+
+    def finish(self, folder: Path | None = None) -> Sieved:
+        """The exact thresholds over what was seen, and the canonical cells (in files of `folder`, if given).
+
+        Raises:
+            ActivationError: a unit without a single usable value.
+        """
+        seen = usable(self.layer, self.images * self.values_per_image, self.missing)
+        thresholds = self.known
+        if thresholds is None:
+            thresholds = thresholds_at(self.profile, seen, self._select)
+        bounds, upsampling = keys(thresholds), self.upsampling
+        parts = [*self.spilled, *self.parts]
+        if folder is None:
+            cells = backend().prune(parts, bounds, upsampling.reach, upsampling.ring, get_num_threads())
+        else:
+            cells = join_on_disk(parts, bounds, upsampling.reach, upsampling.ring, folder)
+        self.parts, self.spilled = [cells], []
+        return Sieved(thresholds, seen, cells)
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """What a checkpoint keeps, the cells pruned first; spilled parts are on disk already."""
+        self.prune()
+        arrays: dict[str, NDArray[Any]] = {
+            "images": np.array(self.images),
+            "missing": self.missing,
+            "bounds": self.bounds,
+            "spilled": np.array([part.shape[0] for part in self.spilled], np.int64),
+        }
+        for part in self.parts:
+            arrays["part_length"] = np.array(part.shape[0])
+            arrays |= {f"part_{field}": getattr(part, field) for field in PART}
+        return arrays
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]], folder: Path) -> None:
+        """Go on from what `state` gave; `folder` holds the spilled parts."""
+        self.images = int(arrays["images"])
+        self.missing, self.bounds = arrays["missing"], arrays["bounds"]
+        self.spilled = [
+            open_part(folder / f"part-{i}", empty_cells((images, *self.shape), self.kind))
+            for i, images in enumerate(arrays["spilled"].tolist())
+        ]
+        if "part_length" in arrays:
+            shape = (int(arrays["part_length"]), *self.shape)
+            self.parts = [SparseActivations(shape, self.kind, *(arrays[f"part_{f}"] for f in PART))]
+            self._pruned = self.nbytes

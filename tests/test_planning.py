@@ -1,0 +1,95 @@
+"""The planner's figures, choices and limits."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fastdissect.conventions import PROFILES, profile
+from fastdissect.errors import SettingError
+from fastdissect.planning import FLOOR, LayerShape, available_memory, make_plan
+from fastdissect.upsampling import make_upsampling
+
+DEFAULT = PROFILES["netdissect"]
+
+
+def shape(units: int, side: int, kind: str = "float32") -> LayerShape:
+    return LayerShape(units, side, side, kind, make_upsampling("half-pixel", (side, side), (112, 112)))  # type: ignore[arg-type]
+
+
+BRODEN = 63_305
+LAYERS = {"conv1": shape(64, 112), "layer1": shape(64, 56), "layer4": shape(512, 7), "fc": shape(1000, 1)}
+
+
+def plan(
+    memory: int | None, passes: int | None = None, layers: dict[str, LayerShape] = LAYERS, **options: object
+) -> object:
+    return make_plan(layers, BRODEN, options.pop("profile", DEFAULT), memory=memory, passes=passes, **options)  # type: ignore[arg-type]
+
+
+def test_large_layers_take_more_passes_as_memory_falls() -> None:
+    chosen = [
+        {name: layer.passes for name, layer in plan(gigabytes << 30).layers.items()}  # type: ignore[attr-defined]
+        for gigabytes in (64, 20, 4, 1)
+    ]
+    assert chosen[0] == dict.fromkeys(LAYERS, 1)
+    assert chosen[1]["conv1"] == 2
+    assert chosen[1]["layer4"] == 1
+    assert chosen[-1]["conv1"] == 3
+    for earlier, later in itertools.pairwise(chosen):
+        assert all(earlier[name] <= later[name] for name in LAYERS)
+
+
+@given(st.integers(1, 1 << 37), st.sampled_from([None, 1, 2, 3]), st.sampled_from(["inverted-cdf", "linear"]))
+def test_shares_never_pass_the_budget(memory: int, passes: int | None, readout: str) -> None:
+    try:
+        found = plan(memory, passes, profile=profile(readout=readout))
+    except SettingError:
+        assert memory < 40 << 30 or passes is not None
+        return
+    assert found.memory == memory  # type: ignore[attr-defined]
+    layers = found.layers  # type: ignore[attr-defined]
+    assert list(layers) == list(LAYERS)
+    assert sum(layer.memory for layer in layers.values()) <= memory
+    assert all(layer.memory >= FLOOR for layer in layers.values())
+    if passes is not None:
+        assert {layer.passes for layer in layers.values()} == {passes}
+        assert found.passes == passes  # type: ignore[attr-defined]
+
+
+def test_figures() -> None:
+    """Two passes hold r values a unit, three passes 65,536 counters; both with room to grow."""
+    one = {"layer4": shape(512, 7)}
+    values = 512 * (BRODEN * 49 // 200) * 4
+    with pytest.raises(SettingError, match=r"some 82\.6 MB"):
+        plan(values, 2, one)
+    plan(int(values * 2.6) + 512 * 4 * 3, 2, one)
+    counters = 512 * 65536 * 8
+    plan(counters, 3, one)
+    with pytest.raises(SettingError, match=r"some 268\.4 MB"):
+        plan(counters - 1, 3, one)
+    with pytest.raises(SettingError, match=r"some 536\.9 MB"):
+        plan(counters, 3, one, profile=profile(readout="linear"))
+    half = {"layer4": shape(512, 7, "float16")}
+    with pytest.raises(SettingError, match=r"some 41\.3 MB"):
+        plan(values // 2, 2, half)
+
+
+def test_known_thresholds_take_one_pass() -> None:
+    found = plan(64 << 20, None, known=frozenset(LAYERS))
+    assert {layer.passes for layer in found.layers.values()} == {1}  # type: ignore[attr-defined]
+    assert found.layers["conv1"].why == "its thresholds are given"  # type: ignore[attr-defined]
+
+
+def test_what_it_says() -> None:
+    assert plan(20 << 30).layers["conv1"].why.startswith("its cells may take ")  # type: ignore[attr-defined]
+    assert plan(1 << 30).layers["conv1"].why.startswith("its values take ")  # type: ignore[attr-defined]
+    assert plan(64 << 30, 2).layers["conv1"].why == "as asked"  # type: ignore[attr-defined]
+
+
+def test_the_default_is_half_of_what_is_free() -> None:
+    assert 1 << 20 < available_memory() < 1 << 50
+    assert plan(None, None, {"fc": shape(10, 1)}).memory == pytest.approx(available_memory(), rel=0.5)  # type: ignore[attr-defined]
