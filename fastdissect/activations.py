@@ -49,7 +49,10 @@ class LayerHooks:
     The first batch runs to the end, to see how often each layer is called and which comes last.
 
     Args:
-        layouts: layer -> "auto", "NCHW", "NHWC" or "NTC"; tokens: layer -> TokenGrid.
+        module: the network, in eval mode; images are cast to its own dtype (`input_dtype`).
+        layers: dotted names.
+        layout: of all layers' outputs: "auto", "NCHW", "NHWC" or "NTC".
+        tokens: how tokens lie on the image, where a layer gives tokens.
 
     Raises:
         LayerError: a layer that a pass does not call, calls several times, or whose output is no map.

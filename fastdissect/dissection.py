@@ -82,14 +82,20 @@ def dissect(
         device: of the forward pass: "auto", "cpu", "cuda", "mps".
         out: folder for results; with it an interrupted run goes on where it stopped.
         thresholds: {layer: [units]}, to count with thresholds from elsewhere.
+        batch_size: images a forward pass (a DataLoader has its own). workers: processes that decode images;
+            0: none; default: by the number of threads.
         size, mask_size: the network's input and the masks, (height, width); default: the model's or the
             data set's, and half of it.
-        images: only the first so many images (or the length of a DataLoader that has none).
+        preprocessing: mean, standard deviation and interpolation; default: what the model states.
+        images: only the first so many images; of a DataLoader without a length, an upper bound of it.
+        concepts: a DataLoader's vocabulary: names in the order of the label numbers from 1, or a Concepts.
         nan: "error", or "omit": unusable cells are left out.
+        layout, tokens: how outputs lie, where it cannot be told: "NCHW", "NHWC", "NTC"; a TokenGrid.
         memory: bytes for all retained cells; default: half of what is free. passes: "auto", 1, 2 or 3.
         activations: keep the sparse activations, means and maxima in the result.
         fresh: move an existing `out` aside instead of going on with it.
         cache: folder for packed masks, "auto" (the user's cache folder) or None.
+        checkpoint_seconds: between two checkpoints, with `out`. progress: bars; default: on a terminal.
 
     Returns:
         Dissection: {layer: LayerDissection}.

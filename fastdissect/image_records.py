@@ -186,6 +186,7 @@ class ImageRecords:
                 stack.callback(stream.close)
             if self.writer is not None:
                 stack.callback(self.writer.close)
+            self.store = None  # its planes are mapped: Windows removes no folder with mapped files
 
     def _streams(self) -> tuple[Stream, ...]:
         return self._digests, self._stamps, *self.means.values(), *self.maxima.values()

@@ -7,12 +7,13 @@ OUT/unfinished/    everything that grows while a run goes on; gone when it is fi
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from fastdissect.errors import OutputError
 from fastdissect.results import Dissection, load
@@ -45,7 +46,8 @@ def prepare(out: Path, fresh: bool) -> None:
     """
     try:
         if fresh:
-            aside = set_aside(out)
+            with _locked(out / "unfinished") if (out / "unfinished").is_dir() else contextlib.nullcontext():
+                aside = set_aside(out)
             if aside is not None:
                 log.info("moved %s to %s", out, aside)
         if out.exists() and not out.is_dir():
@@ -120,27 +122,21 @@ def _remove_failed(out: Path) -> None:
 def _locked(work: Path) -> Iterator[None]:
     """Let one process at a time work in a folder; the system lets go of the lock when the process ends."""
     try:
-        with (work / "lock").open("wb") as file:
-            if not _lock(file):
-                raise OutputError(
-                    f"{work.parent}: another process is at work in it; wait, or choose another folder"
-                )
-            yield
-    except OSError as error:
-        if isinstance(error, OutputError) or error.filename != str(work / "lock"):
-            raise
-        raise OutputError(f"{work} cannot be written: {error.strerror}; choose another folder") from error
-
-
-def _lock(file: BinaryIO) -> bool:
-    try:
         import fcntl
-    except ImportError:  # Windows: an open file cannot be replaced by another process there anyway
-        return True
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:  # a file system without locks
-        return True
-    return True
+    except ImportError:  # Windows has no such call
+        yield
+        return
+    with contextlib.ExitStack() as stack:
+        try:
+            file = stack.enter_context((work / "lock").open("wb"))
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise OutputError(
+                f"{work.parent}: another process is at work in it; wait for it, or choose another folder"
+            ) from None
+        except OSError as error:
+            if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.EINVAL):  # a file system without locks
+                raise OutputError(
+                    f"{work} cannot be written: {error.strerror}; choose another folder"
+                ) from error
+        yield

@@ -8,8 +8,8 @@ The figures a layer, beyond the network and one batch (q: top fraction; r = q n 
     two passes    r values a unit, times 2.6; the cells of the last pass go to disk when they do not fit
     three passes  65,536 counters of 8 bytes a unit (twice where the read-out interpolates)
 
-The estimate decides how to begin; the limit is kept whatever the data: a store that outgrows its share goes on
-as two passes, with the same bits.
+The estimate decides how to begin; the layers' shares never pass the budget, and a layer keeps to its share
+whatever the data: a store that outgrows it goes on as two passes, with the same bits.
 """
 
 from __future__ import annotations

@@ -76,7 +76,8 @@ class Run:
                 raise
 
     def close(self) -> None:
-        """Close all files."""
+        """Close all files, and let go of those that are mapped."""
+        self.collectors = {}
         self.records.close()
 
     def _hooks(self, layers: tuple[str, ...]) -> LayerHooks:

@@ -91,6 +91,7 @@ class LayerSifter:
         self.parts: list[SparseActivations] = []  # in memory, of the images after the spilled ones
         self.spilled: list[SparseActivations] = []  # mapped from disk
         self.deepest = rank_bounds(profile, max(1, images * self.values_per_image)).deepest
+        self.nbytes = 0  # of the retained cells in memory
         self._pruned = 0  # bytes after the last prune
 
     @property
@@ -98,11 +99,6 @@ class LayerSifter:
         """Values of a unit in one image: cells of the map, or pixels of the mask."""
         size = self.upsampling.size if self.profile.population == "upsampled" else self.shape[1:]
         return size[0] * size[1]
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of the retained cells in memory."""
-        return sum(part.nbytes for part in self.parts)
 
     @property
     def bytes_on_disk(self) -> int:
@@ -144,6 +140,7 @@ class LayerSifter:
             self.images += len(view.data)
             self.missing = self.missing + sifted.missing
             self.parts.append(sifted.cells)
+            self.nbytes += sifted.cells.nbytes
             if self.known is None and self.nbytes > max(SMALLEST, GROWTH * self._pruned):
                 self.prune()
         return sifted
@@ -160,7 +157,7 @@ class LayerSifter:
         self.parts = [
             backend().prune(self.parts, self.bounds, upsampling.reach, upsampling.ring, get_num_threads())
         ]
-        self._pruned = self.nbytes
+        self.nbytes = self._pruned = self.parts[0].nbytes
 
     def _select(self, ranks: NDArray[np.int64]) -> NDArray[np.uint32]:
         threads = get_num_threads()
@@ -176,7 +173,7 @@ class LayerSifter:
         if self.parts:
             self.prune()
             self.spilled.append(write_part(self.parts[0], folder / f"part-{len(self.spilled)}"))
-            self.parts = []
+            self.parts, self.nbytes = [], 0
 
     def finish(self, folder: Path | None = None) -> Sieved:
         """The exact thresholds over what was seen, and the canonical cells (in files of `folder`, if given).
@@ -194,7 +191,7 @@ class LayerSifter:
             cells = backend().prune(parts, bounds, upsampling.reach, upsampling.ring, get_num_threads())
         else:
             cells = join_on_disk(parts, bounds, upsampling.reach, upsampling.ring, folder)
-        self.parts, self.spilled = [cells], []
+        self.parts, self.spilled, self.nbytes = [cells], [], cells.nbytes
         return Sieved(thresholds, seen, cells)
 
     def state(self) -> dict[str, NDArray[Any]]:
@@ -222,4 +219,4 @@ class LayerSifter:
         if "part_length" in arrays:
             shape = (int(arrays["part_length"]), *self.shape)
             self.parts = [SparseActivations(shape, self.kind, *(arrays[f"part_{f}"] for f in PART))]
-            self._pruned = self.nbytes
+            self.nbytes = self._pruned = self.parts[0].nbytes

@@ -44,16 +44,12 @@ class TopValues:
             NDArray[np.int64], ...
         ] = ()  # a part: unit k owns values[start[k] : start[k + 1]]
         self._values: tuple[NDArray[Any], ...] = ()
+        self.nbytes = 0  # retained
         self._pruned = 0  # bytes after the last prune
 
     @property
     def units(self) -> int:
         return len(self.missing)
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes retained."""
-        return sum(a.nbytes for a in (*self._starts, *self._values))
 
     def copy(self) -> TopValues:
         return copy.copy(self)
@@ -63,12 +59,13 @@ class TopValues:
     ) -> None:
         """Take the values above the bounds among `count` more of each unit, `missing` of them unusable."""
         self._starts, self._values = (*self._starts, start), (*self._values, values)
+        self.nbytes += start.nbytes + values.nbytes
         self.count += count
         self.missing = self.missing + missing
 
     def forget(self) -> None:
         """Let all values go; bounds and counts stay."""
-        self._starts, self._values, self._pruned = (), (), 0
+        self._starts, self._values, self.nbytes, self._pruned = (), (), 0, 0
 
     def is_due(self, smallest: float) -> bool:
         """True if the store is worth a prune: above `smallest` bytes and grown by GROWTH since the last."""
@@ -83,7 +80,7 @@ class TopValues:
             self.bounds = np.maximum(self.bounds, self.select(ranks)[:, 0])
         start, values = backend().join(self._starts, self._values, self.kind, self.bounds, get_num_threads())
         self._starts, self._values = (start,), (values,)
-        self._pruned = self.nbytes
+        self.nbytes = self._pruned = start.nbytes + values.nbytes
 
     def select(self, ranks: NDArray[np.int64]) -> NDArray[np.uint32]:
         """Keys of the ranks[k, j]-th largest values of unit k, none deeper than r."""
@@ -128,5 +125,6 @@ class TopValues:
         self.kind, self.count = kind, int(arrays["count"])
         self.missing, self.bounds = arrays["missing"], arrays["bounds"]
         if "values" in arrays:
-            self._starts, self._values = (arrays["value_start"],), (arrays["values"],)
-        self._pruned = self.nbytes
+            start, values = arrays["value_start"], arrays["values"]
+            self._starts, self._values = (start,), (values,)
+            self.nbytes = self._pruned = start.nbytes + values.nbytes

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -9,6 +11,11 @@ from hypothesis import HealthCheck, settings
 
 from fastdissect.kernels import Backend, available, selection
 from fastdissect.kernels import backend as get_backend
+
+# Child processes import what is installed, not the source folder that the tests may be run from.
+os.environ["PYTHONSAFEPATH"] = "1"
+# A run in the background has SIGINT ignored, and children inherit that; the tests of Ctrl-C need it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile(
     "repeatable",

@@ -50,7 +50,7 @@ BLOCK = f"import sys; sys.modules.update(dict.fromkeys({HEAVY!r}))  # None: cann
 
 def python(code: str, *arguments: str, **environment: str) -> str:
     ran = subprocess.run(
-        [sys.executable, "-W", "error", *arguments[:0], "-c", code, *arguments],
+        [sys.executable, "-W", "error", "-c", code, *arguments],
         capture_output=True,
         text=True,
         env={**os.environ, "PYTHONPATH": str(Path(fastdissect.__file__).parents[1]), **environment},

@@ -167,8 +167,9 @@ def test_two_processes_cannot_work_in_one_folder(
     def meanwhile(self: Any, *arguments: Any) -> Any:
         with monkeypatch.context() as patch:
             patch.setattr(Run, "_one_batch", one_batch)
-            with pytest.raises(fd.FastdissectError, match="another process is at work in it"):
-                small_run(tmp_path / "out")
+            for fresh in (False, True):
+                with pytest.raises(fd.FastdissectError, match="another process is at work in it"):
+                    small_run(tmp_path / "out", fresh=fresh)
         return one_batch(self, *arguments)
 
     monkeypatch.setattr(Run, "_one_batch", meanwhile)

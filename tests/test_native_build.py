@@ -91,13 +91,15 @@ def test_the_core_keeps_its_instruction_sets_apart() -> None:
 def test_the_stub_describes_the_core(tmp_path: Path) -> None:
     pytest.importorskip("mypy")
     package = Path(fastdissect.__file__).resolve().parent
+    # an editable install is not on mypy's path; an installed package is, and must not be named again
+    where = {} if package.parent.name == "site-packages" else {"MYPYPATH": str(package.parent)}
     done = subprocess.run(
         [sys.executable, "-m", "mypy.stubtest", "fastdissect._core"],
         check=False,
         capture_output=True,
         text=True,
         cwd=tmp_path,
-        env={**os.environ, "MYPYPATH": str(package.parent), "MYPY_CACHE_DIR": str(tmp_path)},
+        env={**os.environ, **where, "MYPY_CACHE_DIR": str(tmp_path)},
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
