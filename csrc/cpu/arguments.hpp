@@ -100,7 +100,7 @@ struct CountArguments {
 
 // Scratch of one thread.
 struct CountScratch {
-  float* map;                 // [cells of the (ringed) map, and 8 more]
+  float* map;                 // [cells of the (ringed) map, and 16 more]
   float* row;                 // [columns + 2, at least 72]
   unsigned char* above;       // [cells of the (ringed) map], non-lerp tables only
   unsigned char* rows_above;  // [rows + 1]

@@ -26,8 +26,8 @@ void count(const Isa& isa, CountArguments a, int threads) {
   a.plane_to = to.data();
   parallel(threads, a.units, [&](std::ptrdiff_t first, std::ptrdiff_t last, int) {
     const size_t map = size_t(a.rows.cells * a.columns.cells);
-    Buffer<float> values(map + 8), row(std::max<size_t>(size_t(a.columns.cells) + 2, 72));
-    std::fill_n(values.get(), map + 8, 0.0f);
+    Buffer<float> values(map + 16), row(std::max<size_t>(size_t(a.columns.cells) + 2, 72));
+    std::fill_n(values.get(), map + 16, 0.0f);
     const std::ptrdiff_t border = a.ring ? 1 : 0;
     Buffer<int32_t> place(size_t(a.height * a.width)), row_of(size_t(a.height * a.width));
     for (std::ptrdiff_t cell = 0; cell < a.height * a.width; ++cell) {

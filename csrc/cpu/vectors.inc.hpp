@@ -147,12 +147,107 @@ inline float add_lanes(const float* lanes) {
   return (s[0] + s[2]) + (s[1] + s[3]);
 }
 
+// Cells of a row that fit registers, so that a pixel's two cells are found by a permutation: 0 if none do.
+#if defined(__AVX512F__) || defined(__AVX2__)
+constexpr std::ptrdiff_t kRowCells = 16;
+#else
+constexpr std::ptrdiff_t kRowCells = 0;
+#endif
+
+// A row of at most kRowCells cells between two rows of the map: upper + (lower - upper) * weight, and which cells of it
+// are above. Both rows may be read up to kRowCells cells (the map has that slack).
+struct CellRow {
+#if defined(__AVX512F__)
+  __m512 cells;
+  CellRow(const float* upper, const float* lower, float weight) {
+    const __m512 a = _mm512_loadu_ps(upper);
+    cells = _mm512_add_ps(a, _mm512_mul_ps(_mm512_sub_ps(_mm512_loadu_ps(lower), a), _mm512_set1_ps(weight)));
+  }
+  bool any_above(std::ptrdiff_t n, float t) const {
+    return _mm512_cmp_ps_mask(cells, _mm512_set1_ps(t), _CMP_GT_OQ) & ((1u << n) - 1);
+  }
+  // bit i = pixel from + i is above, for i < n <= 64; last: number of the row's last cell
+  uint64_t pixels_above(const int32_t* start, const float* fractions, int32_t last, float t, std::ptrdiff_t,
+                        std::ptrdiff_t from, std::ptrdiff_t n) const {
+    uint64_t bits = 0;
+    const __m512 threshold = _mm512_set1_ps(t);
+    const __m512i end = _mm512_set1_epi32(last);
+    for (std::ptrdiff_t i = 0; i < n; i += 16) {
+      const __mmask16 own = n - i < 16 ? __mmask16((1u << (n - i)) - 1) : __mmask16(0xFFFF);
+      const __m512i first = _mm512_maskz_loadu_epi32(own, start + from + i);
+      const __m512 l = _mm512_permutexvar_ps(first, cells);
+      const __m512 r =
+          _mm512_permutexvar_ps(_mm512_min_epi32(_mm512_add_epi32(first, _mm512_set1_epi32(1)), end), cells);
+      const __m512 v = _mm512_add_ps(
+          l, _mm512_mul_ps(_mm512_sub_ps(r, l), _mm512_maskz_loadu_ps(own, fractions + from + i)));
+      bits |= uint64_t(_mm512_mask_cmp_ps_mask(own, v, threshold, _CMP_GT_OQ)) << i;
+    }
+    return bits;
+  }
+#elif defined(__AVX2__)
+  __m256 low, high;  // cells 0 ... 7 and 8 ... 15
+  CellRow(const float* upper, const float* lower, float weight)
+      : low(between(upper, lower, weight)), high(between(upper + 8, lower + 8, weight)) {}
+  static __m256 between(const float* upper, const float* lower, float weight) {
+    const __m256 a = _mm256_loadu_ps(upper);
+    return _mm256_add_ps(a, _mm256_mul_ps(_mm256_sub_ps(_mm256_loadu_ps(lower), a), _mm256_set1_ps(weight)));
+  }
+  static uint32_t above(__m256 values, __m256 threshold) {
+    return uint32_t(_mm256_movemask_ps(_mm256_cmp_ps(values, threshold, _CMP_GT_OQ)));
+  }
+  __m256 at(__m256i cell, bool wide) const {
+    const __m256 v = _mm256_permutevar8x32_ps(low, cell);
+    if (!wide) return v;
+    const __m256 beyond = _mm256_castsi256_ps(_mm256_cmpgt_epi32(cell, _mm256_set1_epi32(7)));
+    return _mm256_blendv_ps(v, _mm256_permutevar8x32_ps(high, cell), beyond);
+  }
+  bool any_above(std::ptrdiff_t n, float t) const {
+    const __m256 threshold = _mm256_set1_ps(t);
+    return (above(low, threshold) | above(high, threshold) << 8) & ((1u << n) - 1);
+  }
+  // `pixels` >= 8: the last eight are read again rather than beyond the table
+  uint64_t pixels_above(const int32_t* start, const float* fractions, int32_t last, float t, std::ptrdiff_t pixels,
+                        std::ptrdiff_t from, std::ptrdiff_t n) const {
+    uint64_t bits = 0;
+    const __m256 threshold = _mm256_set1_ps(t);
+    const __m256i end = _mm256_set1_epi32(last);
+    for (std::ptrdiff_t i = 0; i < n; i += 8) {
+      const std::ptrdiff_t late = from + i + 8 > pixels ? from + i + 8 - pixels : 0, p = from + i - late;
+      const __m256i first = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(start + p));
+      const __m256 l = at(first, last > 7);
+      const __m256 r = at(_mm256_min_epi32(_mm256_add_epi32(first, _mm256_set1_epi32(1)), end), last > 7);
+      const __m256 v = _mm256_add_ps(l, _mm256_mul_ps(_mm256_sub_ps(r, l), _mm256_loadu_ps(fractions + p)));
+      bits |= uint64_t(above(v, threshold) >> late) << i;
+    }
+    return n < 64 ? bits & ((uint64_t(1) << n) - 1) : bits;
+  }
+#else
+  CellRow(const float*, const float*, float) {}
+  bool any_above(std::ptrdiff_t, float) const { return false; }
+  uint64_t pixels_above(const int32_t*, const float*, int32_t, float, std::ptrdiff_t, std::ptrdiff_t,
+                        std::ptrdiff_t) const {
+    return 0;
+  }
+#endif
+};
+
 // Population count of a & b. AVX2 has no such instruction: nibbles are looked up, bytes summed by vpsadbw, which takes
-// half the time of one popcnt a word (bench/README.md); with AVX-512 the compiler finds vpopcntq in the plain loop.
+// half the time of one popcnt a word (bench/README.md).
 inline uint64_t words_and(const uint64_t* a, const uint64_t* b, std::ptrdiff_t n) {
   uint64_t total = 0;
   std::ptrdiff_t i = 0;
-#if defined(__AVX2__) && !defined(__AVX512VPOPCNTDQ__)
+#if defined(__AVX512VPOPCNTDQ__)
+  __m512i sum = _mm512_setzero_si512();
+  for (; i + 8 <= n; i += 8)
+    sum = _mm512_add_epi64(sum,
+                           _mm512_popcnt_epi64(_mm512_and_si512(_mm512_loadu_si512(a + i), _mm512_loadu_si512(b + i))));
+  if (i < n) {
+    const __mmask8 own = __mmask8((1u << (n - i)) - 1);
+    sum = _mm512_add_epi64(sum, _mm512_popcnt_epi64(_mm512_and_si512(_mm512_maskz_loadu_epi64(own, a + i),
+                                                                     _mm512_maskz_loadu_epi64(own, b + i))));
+  }
+  return uint64_t(_mm512_reduce_add_epi64(sum));
+#elif defined(__AVX2__)
   const __m256i counts =
       _mm256_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4, 0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4);
   const __m256i nibble = _mm256_set1_epi8(15);
