@@ -39,7 +39,8 @@ struct SiftArguments {
 constexpr std::ptrdiff_t kBlockUnits = 32;
 struct SiftScratch {
   Record* records;   // [kBlockUnits]
-  uint32_t* cells;   // [kBlockUnits * height * width]
+  void* cells;       // [kBlockUnits * height * width], uint16 (uint32 if wide_cells), and 64 bytes more
+  bool wide_cells;
   void* values;      // likewise, of the view's type
   float* map;        // [height * width]
   float* lanes;      // [16 * kBlockUnits]

@@ -38,21 +38,23 @@ inline void filter_typed(const View& v, const uint32_t* bounds, bool omit, std::
       }
     return;
   }
+  const bool flat = (v.column_stride == 1 || v.width == 1) && (v.row_stride == v.width || v.height == 1);
   for (std::ptrdiff_t u = 0; u < last - first; ++u) {
     const V* from = base + (first + u) * v.unit_stride;
-    const bool flat = (v.column_stride == 1 || v.width == 1) && (v.row_stride == v.width || v.height == 1);
-    float t[64], x[64];
-    for (float& value : t) value = thresholds[u];
+    const auto at = [&](std::ptrdiff_t i) {
+      return flat ? from[i] : from[i / v.width * v.row_stride + i % v.width * v.column_stride];
+    };
     for (std::ptrdiff_t p = 0; p < cells; p += 64) {
       const std::ptrdiff_t n = cells - p < 64 ? cells - p : 64;
-      const auto at = [&](std::ptrdiff_t i) {
-        return flat ? from[i] : from[i / v.width * v.row_stride + i % v.width * v.column_stride];
-      };
-      if (flat)
-        for (std::ptrdiff_t i = 0; i < n; ++i) x[i] = T::widen(from[p + i]);
+      float widened[64];
+      const float* x = widened;
+      if (flat && sizeof(V) == 4)
+        x = reinterpret_cast<const float*>(from + p);
+      else if (flat)
+        for (std::ptrdiff_t i = 0; i < n; ++i) widened[i] = T::widen(from[p + i]);
       else
-        for (std::ptrdiff_t i = 0; i < n; ++i) x[i] = T::widen(at(p + i));
-      for (uint64_t bits = not_below_bits(x, t, n); bits; bits &= bits - 1) {
+        for (std::ptrdiff_t i = 0; i < n; ++i) widened[i] = T::widen(at(p + i));
+      for (uint64_t bits = not_below_bits(x, n, thresholds[u]); bits; bits &= bits - 1) {
         const std::ptrdiff_t i = lowest_bit(bits);
         take(u, p + i, at(p + i));
       }

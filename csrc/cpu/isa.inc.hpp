@@ -14,6 +14,11 @@
 #define __SSE2__ 1
 #endif
 #endif
+#if defined(_MSC_VER) && !defined(__clang__)
+#define FD_NOINLINE __declspec(noinline)
+#else
+#define FD_NOINLINE __attribute__((noinline))
+#endif
 #include "arguments.hpp"
 
 namespace fd {

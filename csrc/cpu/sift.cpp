@@ -1,65 +1,92 @@
-// sift and filter: blocks of units of one image, in image order, dealt to the threads as contiguous ranges;
-// then the records are put into canonical order (unit, image, cell) by counting, with one copy of what was kept.
+// sift and filter: each thread takes a contiguous range of units, over the images in order, so that what it keeps of
+// a unit comes in canonical order (image, cell) and each unit's share is copied once, as a whole.
 #include <algorithm>
 #include <cstring>
+#include <mutex>
 
 #include "drivers.hpp"
+#include "growing.hpp"
 #include "parallel.hpp"
 
 namespace fd {
 namespace {
 
-// What one thread kept, in order of image, unit, cell.
+// What is kept of one unit: its records (image, number of cells), their cells and values.
 struct Kept {
-  std::vector<Record> records;
-  std::vector<uint32_t> cells;
-  std::vector<unsigned char> values;
-  std::vector<int64_t> missing;
-  uint64_t fault = kNoFault;
+  Growing records, cells, values;
 };
 
-template <typename T>
-void append(std::vector<T>& to, const T* from, size_t n) {
-  to.insert(to.end(), from, from + n);
+// Memory for what a batch keeps, lent from call to call: asking the system for it again costs more than the copying.
+class Lent {
+ public:
+  std::vector<Kept> kept;
+  explicit Lent(size_t units) {
+    {
+      const std::lock_guard<std::mutex> hold(lock());
+      if (!shelf().empty()) {
+        kept = std::move(shelf().back());
+        shelf().pop_back();
+      }
+    }
+    if (kept.size() < units) kept = std::vector<Kept>(units);
+    for (Kept& k : kept) k.records.clear(), k.cells.clear(), k.values.clear();
+  }
+  ~Lent() {
+    size_t room = 0;
+    for (const Kept& k : kept) room += k.records.room() + k.cells.room() + k.values.room();
+    const std::lock_guard<std::mutex> hold(lock());
+    if (room <= kMostKept && shelf().size() < 2) shelf().push_back(std::move(kept));
+  }
+
+ private:
+  static constexpr size_t kMostKept = size_t(32) << 20;  // bytes; the planner's figure leaves room for it
+  static std::mutex& lock() {
+    static std::mutex m;
+    return m;
+  }
+  static std::vector<std::vector<Kept>>& shelf() {
+    static std::vector<std::vector<Kept>> s;
+    return s;
+  }
+};
+
+void copy(const Growing& from, void* to) {
+  if (from.size()) std::memcpy(to, from.data(), from.size());
 }
 
-Sparse canonical(const std::vector<Kept>& kept, std::ptrdiff_t units, bool wide, size_t width) {
-  std::vector<int64_t> records(size_t(units) + 1, 0), cells(size_t(units) + 1, 0);
-  for (const Kept& k : kept)
-    for (const Record& r : k.records) {
-      ++records[r.unit + 1];
-      cells[r.unit + 1] += r.cells;
-    }
-  for (size_t u = 0; u < size_t(units); ++u) {
-    records[u + 1] += records[u];
-    cells[u + 1] += cells[u];
-  }
-  const size_t n_records = size_t(records.back()), n_cells = size_t(cells.back()), cell_width = wide ? 4 : 2;
+Sparse canonical(const std::vector<Kept>& kept, size_t units, bool wide, size_t width, int threads) {
+  const size_t cell_width = wide ? 4 : 2;
   Sparse s;
-  s.unit_start = Buffer<int64_t>(size_t(units) + 1);
-  std::copy(records.begin(), records.end(), s.unit_start.get());
+  s.unit_start = Buffer<int64_t>(units + 1);
+  std::vector<int64_t> cells(units + 1, 0);
+  int64_t* records = s.unit_start.get();
+  records[0] = 0;
+  for (size_t u = 0; u < units; ++u) {
+    records[u + 1] = records[u] + int64_t(kept[u].records.size() / 8);
+    cells[u + 1] = cells[u] + int64_t(kept[u].values.size() / width);
+  }
+  const auto n_records = size_t(records[units]), n_cells = size_t(cells[units]);
   s.images = Buffer<uint32_t>(n_records);
   s.cell_start = Buffer<int64_t>(n_records + 1);
   s.cells = Buffer<unsigned char>(n_cells * cell_width);
   s.values = Buffer<unsigned char>(n_cells * width);
   s.cell_start.get()[n_records] = int64_t(n_cells);
-  for (const Kept& k : kept) {
-    size_t from = 0;
-    for (const Record& r : k.records) {
-      const size_t at = size_t(records[r.unit]++), to = size_t(cells[r.unit]);
-      cells[r.unit] += r.cells;
-      s.images.get()[at] = r.image;
-      s.cell_start.get()[at] = int64_t(to);
-      std::memcpy(s.values.get() + to * width, k.values.data() + from * width, r.cells * width);
-      if (wide)
-        std::memcpy(s.cells.get() + to * 4, k.cells.data() + from, size_t(r.cells) * 4);
-      else {
-        auto* narrow = reinterpret_cast<uint16_t*>(s.cells.get()) + to;
-        for (uint32_t i = 0; i < r.cells; ++i) narrow[i] = uint16_t(k.cells[from + i]);
+  parallel(threads, std::ptrdiff_t(units), [&](std::ptrdiff_t first, std::ptrdiff_t last, int) {
+    for (auto u = size_t(first); u < size_t(last); ++u) {
+      const Kept& k = kept[u];
+      copy(k.cells, s.cells.get() + size_t(cells[u]) * cell_width);
+      copy(k.values, s.values.get() + size_t(cells[u]) * width);
+      int64_t at = cells[u];
+      const unsigned char* record = k.records.data();
+      for (int64_t r = records[u]; r < records[u + 1]; ++r, record += 8) {
+        uint32_t pair[2];
+        std::memcpy(pair, record, 8);
+        s.images.get()[r] = pair[0];
+        s.cell_start.get()[r] = at;
+        at += pair[1];
       }
-      from += r.cells;
     }
-  }
+  });
   return s;
 }
 
@@ -67,87 +94,74 @@ Sparse canonical(const std::vector<Kept>& kept, std::ptrdiff_t units, bool wide,
 
 SiftResult sift(const Isa& isa, SiftArguments a, int threads) {
   const View& v = a.view;
-  const std::ptrdiff_t blocks = (v.units + kBlockUnits - 1) / kBlockUnits, cells = v.height * v.width;
+  const std::ptrdiff_t cells = v.height * v.width;
   const size_t width = width_of(v.kind), words = size_t((v.width + 63) / 64);
-  std::vector<Kept> kept(size_t(std::max(threads, 1)));
-  parallel(threads, v.images * blocks, [&](std::ptrdiff_t begin, std::ptrdiff_t end, int thread) {
-    Kept& mine = kept[size_t(thread)];
-    mine.missing.assign(size_t(v.units), 0);
+  const bool wide = cells > 65536;
+  const size_t cell_width = wide ? 4 : 2;
+  Lent lent(static_cast<size_t>(v.units));
+  std::vector<Kept>& kept = lent.kept;
+  std::vector<uint64_t> faults(size_t(std::max(threads, 1)), kNoFault);
+  SiftResult result;
+  result.missing.assign(size_t(v.units), 0);
+  parallel(threads, v.units, [&](std::ptrdiff_t begin, std::ptrdiff_t end, int thread) {
     Buffer<Record> records(kBlockUnits);
-    Buffer<uint32_t> numbers(size_t(kBlockUnits * cells));
-    Buffer<unsigned char> values(size_t(kBlockUnits * cells) * width);
+    Buffer<unsigned char> numbers(size_t(kBlockUnits * cells) * cell_width + kSlack);
+    Buffer<unsigned char> values(size_t(kBlockUnits * cells) * width + kSlack);
     Buffer<float> map{size_t(cells)};
     Buffer<float> lanes(16 * kBlockUnits);
     Buffer<uint64_t> bits(2 * size_t(v.height) * words);
-    SiftScratch s{records.get(), numbers.get(), values.get(),        map.get(),
-                  lanes.get(),   bits.get(),    mine.missing.data(), kNoFault};
-    for (std::ptrdiff_t item = begin; item < end; ++item) {
-      const std::ptrdiff_t first = item % blocks * kBlockUnits;
-      const std::ptrdiff_t last = std::min(first + kBlockUnits, v.units);
-      const std::ptrdiff_t n = isa.sift_block(a, item / blocks, first, last, s);
-      size_t total = 0;
-      for (std::ptrdiff_t i = 0; i < n; ++i) total += s.records[i].cells;
-      append(mine.records, s.records, size_t(n));
-      append(mine.cells, s.cells, total);
-      append(mine.values, values.get(), total * width);
-      if (s.fault != kNoFault) break;
-    }
-    mine.fault = s.fault;
+    SiftScratch s{records.get(), numbers.get(), wide,       values.get(),          map.get(),
+                  lanes.get(),   bits.get(),    result.missing.data(), kNoFault};
+    for (std::ptrdiff_t image = 0; image < v.images && s.fault == kNoFault; ++image)
+      for (std::ptrdiff_t first = begin; first < end && s.fault == kNoFault; first += kBlockUnits) {
+        const std::ptrdiff_t n = isa.sift_block(a, image, first, std::min(first + kBlockUnits, end), s);
+        const unsigned char *from_cells = numbers.get(), *from_values = values.get();
+        for (const Record* r = s.records; r < s.records + n; ++r) {
+          Kept& k = kept[r->unit];
+          const uint32_t pair[2] = {r->image, r->cells};
+          std::memcpy(k.records.more(8), pair, 8);
+          k.cells.append(from_cells, r->cells * cell_width);
+          k.values.append(from_values, r->cells * width);
+          from_cells += r->cells * cell_width;
+          from_values += r->cells * width;
+        }
+      }
+    faults[size_t(thread)] = s.fault;
   });
-  SiftResult result;
-  result.missing.assign(size_t(v.units), 0);
-  result.fault = kNoFault;
-  for (const Kept& k : kept) {
-    for (size_t u = 0; u < k.missing.size(); ++u) result.missing[u] += k.missing[u];
-    result.fault = std::min(result.fault, k.fault);
-  }
-  result.sparse = canonical(kept, v.units, cells > 65536, width);
+  result.fault = *std::min_element(faults.begin(), faults.end());
+  result.sparse = canonical(kept, size_t(v.units), wide, width, threads);
   return result;
 }
 
 FilterResult filter(const Isa& isa, const View& v, const uint32_t* bounds, bool omit, int threads) {
-  const std::ptrdiff_t blocks = (v.units + kBlockUnits - 1) / kBlockUnits, cells = v.height * v.width;
-  const size_t width = width_of(v.kind);
-  std::vector<Kept> kept(size_t(std::max(threads, 1)));
-  parallel(threads, v.images * blocks, [&](std::ptrdiff_t begin, std::ptrdiff_t end, int thread) {
-    Kept& mine = kept[size_t(thread)];
-    mine.missing.assign(size_t(v.units), 0);
-    Buffer<unsigned char> values(size_t(kBlockUnits * cells) * width);
-    int64_t counts[kBlockUnits];
-    FilterScratch s{values.get(), counts, mine.missing.data(), kNoFault};
-    for (std::ptrdiff_t item = begin; item < end; ++item) {
-      const std::ptrdiff_t first = item % blocks * kBlockUnits;
-      const std::ptrdiff_t last = std::min(first + kBlockUnits, v.units);
-      isa.filter_block(v, bounds, omit, item / blocks, first, last, s);
-      for (std::ptrdiff_t u = 0; u < last - first; ++u) {
-        if (!counts[u]) continue;
-        mine.records.push_back(Record{0, uint32_t(first + u), uint32_t(counts[u])});
-        append(mine.values, values.get() + size_t(u * cells) * width, size_t(counts[u]) * width);
-      }
-    }
-    mine.fault = s.fault;
-  });
+  const std::ptrdiff_t cells = v.height * v.width;
+  const size_t width = width_of(v.kind), units = size_t(v.units);
+  Lent lent(units);
+  std::vector<Kept>& kept = lent.kept;
+  std::vector<uint64_t> faults(size_t(std::max(threads, 1)), kNoFault);
   FilterResult result;
-  result.missing.assign(size_t(v.units), 0);
-  result.fault = kNoFault;
-  std::vector<int64_t> start(size_t(v.units) + 1, 0);
-  for (const Kept& k : kept) {
-    for (size_t u = 0; u < k.missing.size(); ++u) result.missing[u] += k.missing[u];
-    for (const Record& r : k.records) start[r.unit + 1] += r.cells;
-    result.fault = std::min(result.fault, k.fault);
-  }
-  for (size_t u = 0; u < size_t(v.units); ++u) start[u + 1] += start[u];
-  result.start = Buffer<int64_t>(start.size());
-  std::copy(start.begin(), start.end(), result.start.get());
-  result.values = Buffer<unsigned char>(size_t(start.back()) * width);
-  for (const Kept& k : kept) {
-    size_t from = 0;
-    for (const Record& r : k.records) {
-      std::memcpy(result.values.get() + size_t(start[r.unit]) * width, k.values.data() + from, r.cells * width);
-      start[r.unit] += r.cells;
-      from += r.cells * width;
-    }
-  }
+  result.missing.assign(units, 0);
+  parallel(threads, v.units, [&](std::ptrdiff_t begin, std::ptrdiff_t end, int thread) {
+    Buffer<unsigned char> values(size_t(kBlockUnits * cells) * width + kSlack);
+    int64_t counts[kBlockUnits];
+    FilterScratch s{values.get(), counts, result.missing.data(), kNoFault};
+    for (std::ptrdiff_t image = 0; image < v.images && s.fault == kNoFault; ++image)
+      for (std::ptrdiff_t first = begin; first < end && s.fault == kNoFault; first += kBlockUnits) {
+        const std::ptrdiff_t last = std::min(first + kBlockUnits, end);
+        isa.filter_block(v, bounds, omit, image, first, last, s);
+        for (std::ptrdiff_t u = 0; u < last - first; ++u)
+          if (counts[u])
+            kept[size_t(first + u)].values.append(values.get() + size_t(u * cells) * width, size_t(counts[u]) * width);
+      }
+    faults[size_t(thread)] = s.fault;
+  });
+  result.fault = *std::min_element(faults.begin(), faults.end());
+  result.start = Buffer<int64_t>(units + 1);
+  int64_t* start = result.start.get();
+  start[0] = 0;
+  for (size_t u = 0; u < units; ++u) start[u + 1] = start[u] + int64_t(kept[u].values.size() / width);
+  result.values = Buffer<unsigned char>(size_t(start[units]) * width);
+  for (size_t u = 0; u < units; ++u) copy(kept[u].values, result.values.get() + size_t(start[u]) * width);
   return result;
 }
 

@@ -11,7 +11,7 @@ inline bool is_plain(std::ptrdiff_t cells, float sum, float top) {
 }
 
 template <typename T>
-inline bool sift_map(const SiftArguments& a, const FlatMap& flat, std::ptrdiff_t image, std::ptrdiff_t unit,
+FD_NOINLINE bool sift_map(const SiftArguments& a, const FlatMap& flat, std::ptrdiff_t image, std::ptrdiff_t unit,
                      const float* x, float sum, float top, SiftScratch& s, std::ptrdiff_t& record,
                      std::ptrdiff_t& used) {
   using V = typename T::Type;
@@ -59,13 +59,21 @@ inline bool sift_map(const SiftArguments& a, const FlatMap& flat, std::ptrdiff_t
   const V* data = static_cast<const V*>(v.data) + image * v.image_stride + unit * v.unit_stride;
   V* values = static_cast<V*>(s.values);
   const std::ptrdiff_t before = used;
+  auto* wide = static_cast<uint32_t*>(s.cells);
+  auto* narrow = static_cast<uint16_t*>(s.cells);
   const auto keep = [&](std::ptrdiff_t p, std::ptrdiff_t y, std::ptrdiff_t column) {
-    s.cells[used] = uint32_t(p);
+    if (s.wide_cells)
+      wide[used] = uint32_t(p);
+    else
+      narrow[used] = uint16_t(p);
     values[used++] = usable(p) ? data[y * v.row_stride + column * v.column_stride] : V(T::nan());
   };
   if (flat.fits && !ring && v.row_stride == v.width * v.column_stride) {  // in one word, the cells evenly spaced
-    for (uint64_t bits = flat.dilate(above(0, cells)); bits; bits &= bits - 1)
-      keep(lowest_bit(bits), 0, lowest_bit(bits));
+    const uint64_t bits = flat.dilate(above(0, cells));
+    if (plain && v.column_stride == 1 && sizeof(V) == 4)
+      used += compress_map(x, cells, bits, narrow + used, reinterpret_cast<float*>(values) + used);
+    else
+      for (uint64_t left = bits; left; left &= left - 1) keep(lowest_bit(left), 0, lowest_bit(left));
   } else {
     uint64_t *rows = s.bits, *kept = s.bits + bit_words;
     for (std::ptrdiff_t y = 0; y < v.height; ++y)
@@ -102,6 +110,13 @@ inline std::ptrdiff_t sift_typed(const SiftArguments& a, std::ptrdiff_t image, s
     return static_cast<const float*>(s.map);
   };
 
+  // most maps: plain, and nothing of it above
+  const auto ends_here = [&](std::ptrdiff_t unit, float sum, float top) {
+    if (a.ring || !is_plain(cells, sum, top) || key_of(top) > a.bounds[unit]) return false;
+    a.means[image * v.units + unit] = sum / float(cells);
+    a.maxima[image * v.units + unit] = top + 0.0f;
+    return true;
+  };
   if (v.unit_stride == 1 && last - first > 1 && !(contiguous && cells > 1)) {
     // Channels last: the units of a block lie side by side, so lanes are kept for all of them at once.
     const std::ptrdiff_t n = last - first;
@@ -129,15 +144,9 @@ inline std::ptrdiff_t sift_typed(const SiftArguments& a, std::ptrdiff_t image, s
     for (int half = 8; half; half /= 2)
       for (std::ptrdiff_t i = 0; i < half * kBlockUnits; ++i) s.lanes[i] += s.lanes[i + half * kBlockUnits];
     for (std::ptrdiff_t u = 0; u < n; ++u) {
-      const uint32_t bound = a.bounds[first + u];
       const float sum = s.lanes[u], top = tops[u];
-      const std::ptrdiff_t at = image * v.units + first + u;
-      if (is_plain(cells, sum, top) && key_of(top) <= bound && !a.ring) {
-        a.means[at] = sum / float(cells);
-        a.maxima[at] = top + 0.0f;
-      } else {
+      if (!ends_here(first + u, sum, top))
         sift_map<T>(a, flat, image, first + u, gather(first + u), sum, top, s, record, used);
-      }
     }
     return record;
   }
@@ -147,9 +156,9 @@ inline std::ptrdiff_t sift_typed(const SiftArguments& a, std::ptrdiff_t image, s
       x = reinterpret_cast<const float*>(base + unit * v.unit_stride);
     else
       x = gather(unit);
-    float lanes[16], top;
-    lanes_of(x, cells, lanes, &top);
-    sift_map<T>(a, flat, image, unit, x, add_lanes(lanes), top, s, record, used);
+    float sum, top;
+    sum_and_top(x, cells, &sum, &top);
+    if (!ends_here(unit, sum, top)) sift_map<T>(a, flat, image, unit, x, sum, top, s, record, used);
   }
   return record;
 }

@@ -8,6 +8,11 @@ inline uint64_t above_bits(const float* x, std::ptrdiff_t n, float threshold) {
 #if defined(__AVX512F__)
   const __m512 t = _mm512_set1_ps(threshold);
   for (; i + 16 <= n; i += 16) bits |= uint64_t(_mm512_cmp_ps_mask(_mm512_loadu_ps(x + i), t, _CMP_GT_OQ)) << i;
+  if (i < n) {
+    const __mmask16 own = __mmask16((1u << (n - i)) - 1);
+    bits |= uint64_t(_mm512_mask_cmp_ps_mask(own, _mm512_maskz_loadu_ps(own, x + i), t, _CMP_GT_OQ)) << i;
+  }
+  return bits;
 #elif defined(__AVX2__)
   const __m256 t = _mm256_set1_ps(threshold);
   for (; i + 8 <= n; i += 8)
@@ -17,6 +22,59 @@ inline uint64_t above_bits(const float* x, std::ptrdiff_t n, float threshold) {
   for (; i + 4 <= n; i += 4) bits |= uint64_t(uint32_t(_mm_movemask_ps(_mm_cmpgt_ps(_mm_loadu_ps(x + i), t)))) << i;
 #endif
   for (; i < n; ++i) bits |= uint64_t(x[i] > threshold) << i;
+  return bits;
+}
+
+// The cells of a map of n <= 64 cells whose bits are set: their numbers and values. Returns how many; writes up to a
+// vector more.
+inline std::ptrdiff_t compress_map(const float* x, std::ptrdiff_t n, uint64_t bits, uint16_t* numbers, float* values) {
+  std::ptrdiff_t used = 0;
+#if defined(__AVX512F__)
+  __m512i number = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+  for (; bits; bits >>= 16, x += 16, n -= 16) {
+    const auto chosen = __mmask16(bits & 0xFFFF);
+    if (chosen) {
+      const __mmask16 own = n < 16 ? __mmask16((1u << n) - 1) : __mmask16(0xFFFF);
+      // compressed in registers: compressing into memory is slow on some processors
+      _mm512_storeu_ps(values + used, _mm512_maskz_compress_ps(chosen, _mm512_maskz_loadu_ps(own, x)));
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(numbers + used),
+                          _mm512_cvtepi32_epi16(_mm512_maskz_compress_epi32(chosen, number)));
+      used += popcount(chosen);
+    }
+    number = _mm512_add_epi32(number, _mm512_set1_epi32(16));
+  }
+#else
+  (void)n;
+  for (; bits; bits &= bits - 1) {
+    const int i = lowest_bit(bits);
+    numbers[used] = uint16_t(i);
+    values[used++] = x[i];
+  }
+#endif
+  return used;
+}
+
+// bit i = !(x[i] <= threshold), for i < n <= 64: NaN on either side passes
+inline uint64_t not_below_bits(const float* x, std::ptrdiff_t n, float threshold) {
+  uint64_t bits = 0;
+  std::ptrdiff_t i = 0;
+#if defined(__AVX512F__)
+  const __m512 t = _mm512_set1_ps(threshold);
+  for (; i + 16 <= n; i += 16) bits |= uint64_t(_mm512_cmp_ps_mask(_mm512_loadu_ps(x + i), t, _CMP_NLE_UQ)) << i;
+  if (i < n) {
+    const __mmask16 own = __mmask16((1u << (n - i)) - 1);
+    bits |= uint64_t(_mm512_mask_cmp_ps_mask(own, _mm512_maskz_loadu_ps(own, x + i), t, _CMP_NLE_UQ)) << i;
+  }
+  return bits;
+#elif defined(__AVX2__)
+  const __m256 t = _mm256_set1_ps(threshold);
+  for (; i + 8 <= n; i += 8)
+    bits |= uint64_t(uint32_t(_mm256_movemask_ps(_mm256_cmp_ps(_mm256_loadu_ps(x + i), t, _CMP_NLE_UQ)))) << i;
+#elif defined(__SSE2__)
+  const __m128 t = _mm_set1_ps(threshold);
+  for (; i + 4 <= n; i += 4) bits |= uint64_t(uint32_t(_mm_movemask_ps(_mm_cmpnle_ps(_mm_loadu_ps(x + i), t)))) << i;
+#endif
+  for (; i < n; ++i) bits |= uint64_t(!(x[i] <= threshold)) << i;
   return bits;
 }
 
@@ -92,35 +150,71 @@ inline uint64_t lerp_row(const float* upper, const float* lower, float weight, f
   return n < 64 ? bits & ((uint64_t(1) << n) - 1) : bits;
 }
 
-// Lane sums and maximum of a contiguous map: lane l adds x[l], x[l + 16], ... in this order.
-inline void lanes_of(const float* x, std::ptrdiff_t n, float* lanes, float* top) {
+// The sum of 16 lanes: (i + (i + 8)), then 4, 2, 1.
+inline float add_lanes(const float* lanes) {
+  float s[8];
+  for (int i = 0; i < 8; ++i) s[i] = lanes[i] + lanes[i + 8];
+  for (int i = 0; i < 4; ++i) s[i] += s[i + 4];
+  return (s[0] + s[2]) + (s[1] + s[3]);
+}
+#if defined(__AVX2__)
+inline float add_lanes(__m256 low, __m256 high) {
+  const __m256 eight = _mm256_add_ps(low, high);
+  const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+}
+inline float top_of(__m256 best) {
+  const __m128 four = _mm_max_ps(_mm256_castps256_ps128(best), _mm256_extractf128_ps(best, 1));
+  const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
+}
+#endif
+
+// Sum and maximum of a contiguous map: lane l adds x[l], x[l + 16], ... in this order, then the lanes are added. In
+// the tail lanes without a cell keep their sums (x + 0 would turn -0 into +0). A NaN makes the sum NaN and is passed
+// over by the maximum: max(v, best) is best where v is NaN.
+inline void sum_and_top(const float* x, std::ptrdiff_t n, float* sum, float* top) {
   std::ptrdiff_t p = 0;
 #if defined(__AVX512F__)
-  __m512 sum = _mm512_setzero_ps(), best = _mm512_set1_ps(-infinity());
+  __m512 lanes = _mm512_setzero_ps(), best = _mm512_set1_ps(-infinity());
   for (; p + 16 <= n; p += 16) {
     const __m512 v = _mm512_loadu_ps(x + p);
-    sum = _mm512_add_ps(sum, v);
+    lanes = _mm512_add_ps(lanes, v);
     best = _mm512_max_ps(v, best);
   }
-  _mm512_storeu_ps(lanes, sum);
-  float tops[16];
-  _mm512_storeu_ps(tops, best);
-  constexpr int width = 16;
+  if (p < n) {
+    const __mmask16 own = __mmask16((1u << (n - p)) - 1);
+    const __m512 v = _mm512_maskz_loadu_ps(own, x + p);
+    lanes = _mm512_mask_add_ps(lanes, own, lanes, v);
+    best = _mm512_mask_max_ps(best, own, v, best);
+  }
+  const auto high = [](__m512 v) { return _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(v), 1)); };
+  *sum = add_lanes(_mm512_castps512_ps256(lanes), high(lanes));
+  *top = top_of(_mm256_max_ps(_mm512_castps512_ps256(best), high(best)));
 #elif defined(__AVX2__)
-  __m256 sum0 = _mm256_setzero_ps(), sum1 = sum0, best = _mm256_set1_ps(-infinity());
+  __m256 low = _mm256_setzero_ps(), high = low, best = _mm256_set1_ps(-infinity());
   for (; p + 16 <= n; p += 16) {
     const __m256 a = _mm256_loadu_ps(x + p), b = _mm256_loadu_ps(x + p + 8);
-    sum0 = _mm256_add_ps(sum0, a);
-    sum1 = _mm256_add_ps(sum1, b);
+    low = _mm256_add_ps(low, a);
+    high = _mm256_add_ps(high, b);
     best = _mm256_max_ps(b, _mm256_max_ps(a, best));
   }
-  _mm256_storeu_ps(lanes, sum0);
-  _mm256_storeu_ps(lanes + 8, sum1);
-  float tops[8];
-  _mm256_storeu_ps(tops, best);
-  constexpr int width = 8;
+  if (p < n) {
+    const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    const auto tail = [&](__m256& lanes, std::ptrdiff_t from) {
+      const __m256i own = _mm256_cmpgt_epi32(_mm256_set1_epi32(int(n - from)), lane);
+      const __m256 v = _mm256_maskload_ps(x + from, own), mask = _mm256_castsi256_ps(own);
+      lanes = _mm256_blendv_ps(lanes, _mm256_add_ps(lanes, v), mask);
+      best = _mm256_blendv_ps(best, _mm256_max_ps(v, best), mask);
+    };
+    tail(low, p);
+    if (p + 8 < n) tail(high, p + 8);
+  }
+  *sum = add_lanes(low, high);
+  *top = top_of(best);
 #else
-  float tops[16];
+  float lanes[16], tops[16], best = -infinity();
   for (int l = 0; l < 16; ++l) lanes[l] = 0.0f, tops[l] = -infinity();
   for (; p + 16 <= n; p += 16)
     for (int l = 0; l < 16; ++l) {
@@ -128,23 +222,14 @@ inline void lanes_of(const float* x, std::ptrdiff_t n, float* lanes, float* top)
       lanes[l] += v;
       tops[l] = v > tops[l] ? v : tops[l];
     }
-  constexpr int width = 16;
-#endif
-  float high = -infinity();
   for (int l = 0; p + l < n; ++l) {
     lanes[l] += x[p + l];
-    high = x[p + l] > high ? x[p + l] : high;
+    best = x[p + l] > best ? x[p + l] : best;
   }
-  for (int l = 0; l < width; ++l) high = tops[l] > high ? tops[l] : high;
-  *top = high;
-}
-
-// (i + (i + 8)), then 4, 2, 1
-inline float add_lanes(const float* lanes) {
-  float s[8];
-  for (int i = 0; i < 8; ++i) s[i] = lanes[i] + lanes[i + 8];
-  for (int i = 0; i < 4; ++i) s[i] += s[i + 4];
-  return (s[0] + s[2]) + (s[1] + s[3]);
+  for (int l = 0; l < 16; ++l) best = tops[l] > best ? tops[l] : best;
+  *sum = add_lanes(lanes);
+  *top = best;
+#endif
 }
 
 // Cells of a row that fit registers, so that a pixel's two cells are found by a permutation: 0 if none do.
