@@ -44,6 +44,9 @@ def select(
     ranks: NDArray[np.int64],
     threads: int,
 ) -> NDArray[np.uint32]: ...
+def raise_bounds(
+    parts: list[tuple[_Array, _Array]], kind: str, bounds: NDArray[np.uint32], rank: int, threads: int
+) -> NDArray[np.uint32]: ...
 def select_pixels(
     parts: list[tuple[Any, ...]],
     kind: str,

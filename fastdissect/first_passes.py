@@ -69,8 +69,7 @@ class ValuePass:
 
     def _append(self, cells: SparseActivations, count: int, missing: NDArray[np.int64]) -> None:
         self.top.append(cells.cell_start[cells.unit_start], cells.values, count, missing)
-        if self.top.is_due(self.smallest):
-            self.top.prune()
+        self.top.rise(self.smallest)
 
     def thresholds(self) -> NDArray[np.float32]:
         """The exact thresholds, [units]."""

@@ -25,7 +25,7 @@ from fastdissect.kernels.keys import keys
 from fastdissect.ranks import rank_bounds
 from fastdissect.readout import thresholds_at, usable
 from fastdissect.spilling import PART, empty_cells, join_on_disk, open_part, write_part
-from fastdissect.top_values import GROWTH
+from fastdissect.top_values import FRESH, GROWTH
 from fastdissect.types import ActivationView, Kind, Profile, SparseActivations, Upsampling
 
 __all__ = ["LayerSifter", "Sieved", "fault_error"]
@@ -93,6 +93,7 @@ class LayerSifter:
         self.deepest = rank_bounds(profile, max(1, images * self.values_per_image)).deepest
         self.nbytes = 0  # of the retained cells in memory
         self._pruned = 0  # bytes after the last prune
+        self._raised = 0.0  # images when the bounds were last raised
 
     @property
     def values_per_image(self) -> int:
@@ -141,18 +142,44 @@ class LayerSifter:
             self.missing = self.missing + sifted.missing
             self.parts.append(sifted.cells)
             self.nbytes += sifted.cells.nbytes
-            if self.known is None and self.nbytes > max(SMALLEST, GROWTH * self._pruned):
-                self.prune()
+            full = self.known is None and self.nbytes > max(SMALLEST, GROWTH * self._pruned)
+            if self.profile.population == "upsampled":
+                if full:
+                    self.prune()
+            elif self.known is None and (full or self.images >= FRESH * self._raised):
+                self._raise()
+                if full:
+                    self._forget()
         return sifted
+
+    def _shown(self) -> bool:
+        """True once every unit has shown r values."""
+        return (
+            self.images * self.values_per_image - int(self.missing.max(initial=0)) >= self.deepest
+            and self.known is None
+        )
+
+    def _raise(self) -> None:
+        """Raise the bounds towards the r-th largest values so far, at the cost of one read of what is retained."""
+        if not self._shown():
+            return
+        self._raised = self.images
+        starts = [part.cell_start[part.unit_start] for part in self.parts]
+        values = [part.values for part in self.parts]
+        self.bounds = backend().raise_bounds(
+            starts, values, self.kind, self.bounds, self.deepest, get_num_threads()
+        )
 
     def prune(self) -> None:
         """Raise the bounds to the exact r-th largest values so far and forget what they leave behind."""
         if not self.parts:
             return
-        shown = self.images * self.values_per_image - int(self.missing.max(initial=0))
-        if self.known is None and shown >= self.deepest:
+        if self._shown():
             ranks = np.full((self.shape[0], 1), self.deepest, np.int64)
             self.bounds = np.maximum(self.bounds, self._select(ranks)[:, 0])
+        self._forget()
+
+    def _forget(self) -> None:
         upsampling = self.upsampling
         self.parts = [
             backend().prune(self.parts, self.bounds, upsampling.reach, upsampling.ring, get_num_threads())

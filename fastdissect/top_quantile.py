@@ -149,8 +149,10 @@ class TopQuantile:
         if fault is not None:
             return None, fault
         top.append(start, values, n * h * w, missing)
-        if top.is_due(SMALLEST) or (self.memory is not None and top.nbytes > self.memory):
+        if self.memory is not None and top.nbytes > self.memory:
             top.prune()
+        else:
+            top.rise(SMALLEST)
         return self._held(top), None
 
     def _held(self, top: TopValues) -> KeyBins | None:

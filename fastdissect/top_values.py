@@ -1,7 +1,8 @@
 """Top values: the values of each unit that can still be among its r largest, and a bound that rises.
 
     append    values above the bound, as they come
-    prune     the bound rises to the exact r-th largest so far; what is at or below it is forgotten for ever
+    rise      now and then the bound rises towards the r-th largest so far
+    prune     it rises to the r-th largest itself; what is at or below it is forgotten for ever
     select    any rank down to r, exactly
 
 Ties fall away with the bound: a constant unit keeps nothing (DESIGN section 2).
@@ -19,9 +20,10 @@ from numpy.typing import NDArray
 from fastdissect.kernels import backend, get_num_threads
 from fastdissect.types import Kind
 
-__all__ = ["GROWTH", "TopValues"]
+__all__ = ["FRESH", "GROWTH", "TopValues"]
 
 GROWTH = 1.6  # a store is pruned when it has grown by this factor: see bench/README.md for the choice
+FRESH = 1.2  # the bounds rise whenever this many times as many values have been seen
 
 
 class TopValues:
@@ -46,6 +48,7 @@ class TopValues:
         self._values: tuple[NDArray[Any], ...] = ()
         self.nbytes = 0  # retained
         self._pruned = 0  # bytes after the last prune
+        self._raised = 0.0  # values seen when the bounds were last raised
 
     @property
     def units(self) -> int:
@@ -67,17 +70,33 @@ class TopValues:
         """Let all values go; bounds and counts stay."""
         self._starts, self._values, self.nbytes, self._pruned = (), (), 0, 0
 
-    def is_due(self, smallest: float) -> bool:
-        """True if the store is worth a prune: above `smallest` bytes and grown by GROWTH since the last."""
-        return self.nbytes > max(smallest, GROWTH * self._pruned)
+    def rise(self, smallest: float) -> None:
+        """Now and then: raise the bounds towards the r-th largest values so far, and forget what they leave behind
+        once the store is above `smallest` bytes and has grown by GROWTH."""
+        full = self.nbytes > max(smallest, GROWTH * self._pruned)
+        if not self._values or not (full or self.count >= FRESH * self._raised):
+            return
+        if self._shown():
+            self._raised = self.count
+            self.bounds = backend().raise_bounds(
+                self._starts, self._values, self.kind, self.bounds, self.deepest, get_num_threads()
+            )
+        if full:
+            self._forget_below()
 
     def prune(self) -> None:
         """Raise the bounds to the exact r-th largest values so far, once all units have shown r."""
         if not self._values:
             return
-        if self.count - int(self.missing.max(initial=0)) >= self.deepest:
+        if self._shown():
             ranks = np.full((self.units, 1), self.deepest, np.int64)
             self.bounds = np.maximum(self.bounds, self.select(ranks)[:, 0])
+        self._forget_below()
+
+    def _shown(self) -> bool:
+        return self.count - int(self.missing.max(initial=0)) >= self.deepest
+
+    def _forget_below(self) -> None:
         start, values = backend().join(self._starts, self._values, self.kind, self.bounds, get_num_threads())
         self._starts, self._values = (start,), (values,)
         self.nbytes = self._pruned = start.nbytes + values.nbytes

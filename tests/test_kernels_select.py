@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from kernel_cases import HUGE, KINDS, activations, encode, grouped, split, upsample_loop, values, view_of
 
 from fastdissect.kernels import Backend
+from fastdissect.kernels import backend as get_backend
 from fastdissect.kernels.keys import keys, widen
 from fastdissect.upsampling import make_upsampling
 
@@ -77,6 +78,47 @@ def test_more_values_than_are_held_at_a_time(backend: Backend, monkeypatch: pyte
     for unit in range(50):
         own = np.sort(np.repeat(x[:, unit][x[:, unit] > np.float32(0.1)], 2))[::-1]
         assert got[unit, 0] == (keys(own)[3] if len(own) > 3 else bounds[unit])
+
+
+@given(case=activations(), share=st.floats(0.001, 1.2), threads=st.integers(1, 5))
+def test_bounds_rise_towards_the_rank_and_never_past_it(
+    backend: Backend, case: tuple, share: float, threads: int
+) -> None:
+    view, bounds, _ = case
+    n, k, h, w = view.data.shape
+    rank = max(1, int(share * n * h * w))
+    parts = [backend.filter(batch, bounds, False, 1) for batch in split(view, 1, 2)]
+    arguments = [p.start for p in parts], [p.values for p in parts], view.kind, bounds
+    risen = backend.raise_bounds(*arguments, rank, threads)
+    assert risen.dtype == np.uint32
+    assert risen.tolist() == get_backend("reference").raise_bounds(*arguments, rank, 1).tolist()
+    exact = backend.select(*arguments, np.full((k, 1), rank, np.int64), 1)[:, 0]
+    assert (risen >= bounds).all()
+    assert (risen <= exact).all()  # exact is the bound itself where fewer than `rank` are above
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_bounds_rise_close_to_the_rank(backend: Backend, kind: str) -> None:
+    """Of 20,000 values few more than the rank stay (18 of 128 samples, and chance), spread out or tied."""
+    rng = np.random.default_rng(0)
+    x = np.maximum(rng.normal(size=(20_000, 3)), [-9, 0.5, 9]).astype(np.float32)  # the last: all equal
+    view = view_of(x.T.reshape(1, 3, 1, -1), kind)
+    part = backend.filter(view, np.zeros(3, np.uint32), False, 1)
+    for rank in (1000, 5000, 15_000):
+        risen = backend.raise_bounds([part.start], [part.values], kind, np.zeros(3, np.uint32), rank, 2)
+        above = (keys(widen(view.data, kind))[0, :, 0] > risen[:, None]).sum(1)
+        assert (above <= rank + 0.2 * 20_000).all(), (rank, above)
+        assert above[2] == 0
+
+
+def test_bounds_of_few_values_and_nans(backend: Backend) -> None:
+    own = np.float32([np.nan, np.inf, -np.inf, 3, 2, 1, np.nan, 0])
+    start = np.array([0, 0, 8, 8], np.int64)
+    for rank in (1, 2, 6, 7, 8, 9):
+        arguments = [start, start], [own, own], "float32", np.zeros(3, np.uint32), rank, 2
+        risen = backend.raise_bounds(*arguments)
+        assert risen.tolist() == get_backend("reference").raise_bounds(*arguments).tolist()
+        assert risen[0] == risen[2] == 0
 
 
 TABLES = [

@@ -90,6 +90,17 @@ py::array_t<uint32_t> bind_select(const py::list& parts, const std::string& kind
   return chosen;
 }
 
+py::array_t<uint32_t> bind_raise(const py::list& parts, const std::string& kind, In<uint32_t> bounds, int64_t rank,
+                                 int threads) {
+  const auto views = values_of(parts);
+  py::array_t<uint32_t> risen(bounds.shape(0));
+  uint32_t* to = risen.mutable_data();
+  const Kind k = kind_of(kind);
+  py::gil_scoped_release free;
+  raise_bounds(views, k, bounds.shape(0), bounds.data(), rank, to, threads);
+  return risen;
+}
+
 py::array_t<uint32_t> bind_select_pixels(const py::list& parts, const std::string& kind, bool wide,
                                          std::ptrdiff_t height, std::ptrdiff_t width, const py::tuple& rows,
                                          const py::tuple& columns, bool ring, In<uint32_t> bounds, In<int64_t> ranks,
@@ -187,6 +198,8 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
         py::arg("threads"));
   m.def("prune", &bind_prune, py::arg("parts"), py::arg("kind"), py::arg("wide"), py::arg("units"), py::arg("height"),
         py::arg("width"), nc("bounds"), py::arg("reach"), py::arg("ring"), py::arg("threads"));
+  m.def("raise_bounds", &bind_raise, py::arg("parts"), py::arg("kind"), nc("bounds"), py::arg("rank"),
+        py::arg("threads"));
   m.def("join", &bind_join, py::arg("parts"), py::arg("kind"), nc("bounds"), py::arg("threads"));
   m.def("select", &bind_select, py::arg("parts"), py::arg("kind"), nc("bounds"), nc("ranks"), py::arg("threads"));
   m.def("select_pixels", &bind_select_pixels, py::arg("parts"), py::arg("kind"), py::arg("wide"), py::arg("height"),

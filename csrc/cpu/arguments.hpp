@@ -38,8 +38,8 @@ struct SiftArguments {
 // Scratch of one thread, large enough for kBlockUnits maps; `maps` and `bits` hold one map each.
 constexpr std::ptrdiff_t kBlockUnits = 32;
 struct SiftScratch {
-  Record* records;   // [kBlockUnits]
-  void* cells;       // [kBlockUnits * height * width], uint16 (uint32 if wide_cells), and 64 bytes more
+  Record* records;  // [kBlockUnits]
+  void* cells;      // [kBlockUnits * height * width], uint16 (uint32 if wide_cells), and 64 bytes more
   bool wide_cells;
   void* values;      // likewise, of the view's type
   float* map;        // [height * width]

@@ -46,6 +46,23 @@ struct Kept {
   std::vector<int64_t> records_of_unit;
 };
 
+template <typename T>
+inline bool any_above(const typename T::Type* values, int64_t n, bool everything, float threshold) {
+  if (everything) {
+    for (int64_t j = 0; j < n; ++j) {
+      const float x = T::widen(values[j]);
+      if (x == x) return true;
+    }
+    return false;
+  }
+  for (; n > 0; n -= 16, values += 16) {  // a few at a time without a branch, then one
+    bool any = false;
+    for (int64_t j = 0; j < (n < 16 ? n : 16); ++j) any |= T::widen(values[j]) > threshold;
+    if (any) return true;
+  }
+  return false;
+}
+
 template <typename T, typename Cell>
 void prune_units(const std::vector<SparseView>& parts, std::ptrdiff_t first, std::ptrdiff_t last, std::ptrdiff_t height,
                  std::ptrdiff_t width, const uint32_t* bounds, int reach, bool ring, Kept& kept) {
@@ -81,12 +98,7 @@ void prune_units(const std::vector<SparseView>& parts, std::ptrdiff_t first, std
       const auto* values = static_cast<const V*>(part.values);
       for (int64_t r = part.unit_start[unit]; r < part.unit_start[unit + 1]; ++r) {
         const int64_t from = part.cell_start[r], to = part.cell_start[r + 1];
-        bool any = border;
-        for (int64_t j = from; j < to; ++j) {
-          const float x = T::widen(values[j]);
-          any |= everything ? x == x : x > threshold;
-        }
-        if (!any) continue;
+        if (!border && !any_above<T>(values + from, to - from, everything, threshold)) continue;
         const size_t start = kept.count;
         size_t n = start;
         if (flat.fits && !border) {  // the map is one word

@@ -104,11 +104,13 @@ Joined join(const std::vector<ValuesView>& parts, Kind kind, std::ptrdiff_t unit
   const auto each = [&](std::ptrdiff_t unit, auto visit) {
     const auto run = [&](auto type) {
       using T = decltype(type);
+      const bool all = bounds[unit] < kLowestKey;
+      const float bound = all ? 0.0f : from_key(bounds[unit]);
       for (const ValuesView& part : parts) {
         const auto* values = static_cast<const typename T::Type*>(part.values);
         for (int64_t j = part.start[unit]; j < part.start[unit + 1]; ++j) {
           const float x = T::widen(values[j]);
-          if (key_of(x) > bounds[unit] && x == x) visit(values[j]);
+          if (visit(values[j], all ? x == x : x > bound)) return;
         }
       }
     };
@@ -123,7 +125,7 @@ Joined join(const std::vector<ValuesView>& parts, Kind kind, std::ptrdiff_t unit
   parallel(threads, units, [&](std::ptrdiff_t first, std::ptrdiff_t last, int) {
     for (std::ptrdiff_t unit = first; unit < last; ++unit) {
       int64_t n = 0;
-      each(unit, [&](auto) { ++n; });
+      each(unit, [&](auto, bool stays) { return n += stays, false; });
       start[unit + 1] = n;
     }
   });
@@ -131,10 +133,13 @@ Joined join(const std::vector<ValuesView>& parts, Kind kind, std::ptrdiff_t unit
   joined.values = Buffer<unsigned char>(size_t(start[units]) * width);
   parallel(threads, units, [&](std::ptrdiff_t first, std::ptrdiff_t last, int) {
     for (std::ptrdiff_t unit = first; unit < last; ++unit) {
+      if (start[unit] == start[unit + 1]) continue;
       unsigned char* to = joined.values.get() + size_t(start[unit]) * width;
-      each(unit, [&](auto value) {
-        std::memcpy(to, &value, width);
-        to += width;
+      unsigned char* end = joined.values.get() + size_t(start[unit + 1]) * width;
+      each(unit, [&](auto value, bool stays) {  // no branch a value: what does not stay is written over
+        std::memcpy(to, &value, sizeof value);
+        to += stays * sizeof value;
+        return to == end;
       });
     }
   });
@@ -156,6 +161,64 @@ void select(const std::vector<ValuesView>& parts, Kind kind, std::ptrdiff_t unit
           keys_above<Float32>(part, unit, bounds[unit], keys);
       choose(keys, bounds[unit], ranks + unit * n, n, chosen + unit * n, bins);
     }
+  });
+}
+
+namespace {
+
+constexpr int64_t kSamples = 128;
+
+template <typename T>
+uint32_t raised(const std::vector<ValuesView>& parts, std::ptrdiff_t unit, uint32_t bound, int64_t rank,
+                std::vector<uint32_t>& keys, std::vector<uint32_t>& bins) {
+  int64_t total = 0;
+  for (const ValuesView& part : parts) total += part.start[unit + 1] - part.start[unit];
+  if (total < rank) return bound;
+  // samples i * total / kSamples of the parts side by side; a NaN counts as the lowest
+  uint32_t sample[kSamples];
+  size_t part = 0;
+  int64_t before = 0;
+  for (int64_t i = 0; i < kSamples; ++i) {
+    const int64_t at = i * total / kSamples;
+    while (at - before >= parts[part].start[unit + 1] - parts[part].start[unit])
+      before += parts[part].start[unit + 1] - parts[part].start[unit], ++part;
+    const float x =
+        T::widen(static_cast<const typename T::Type*>(parts[part].values)[parts[part].start[unit] + at - before]);
+    sample[i] = x == x ? key_of(x) : 0;
+  }
+  for (const int64_t slack : {6, 18}) {
+    const int64_t j = rank * kSamples / total + slack;
+    if (j >= kSamples) return bound;
+    std::nth_element(sample, sample + j, sample + kSamples, [](uint32_t a, uint32_t b) { return a > b; });
+    if (sample[j] <= bound) return bound;
+    const float pivot = from_key(sample[j]);
+    int64_t above = 0;
+    for (const ValuesView& p : parts) {
+      const auto* values = static_cast<const typename T::Type*>(p.values);
+      for (int64_t from = p.start[unit]; from < p.start[unit + 1]; from += 1 << 16) {
+        const int64_t to = std::min<int64_t>(from + (1 << 16), p.start[unit + 1]);
+        int32_t n = 0;
+        for (int64_t k = from; k < to; ++k) n += T::widen(values[k]) > pivot;
+        above += n;
+      }
+    }
+    if (above >= rank) return sample[j];
+  }
+  keys.clear();
+  for (const ValuesView& p : parts) keys_above<T>(p, unit, bound, keys);
+  return uint64_t(rank) > keys.size() ? bound : ranked(keys, uint64_t(rank), bins);
+}
+
+}  // namespace
+
+void raise_bounds(const std::vector<ValuesView>& parts, Kind kind, std::ptrdiff_t units, const uint32_t* bounds,
+                  int64_t rank, uint32_t* risen, int threads) {
+  parallel(threads, units, [&](std::ptrdiff_t first, std::ptrdiff_t last, int) {
+    std::vector<uint32_t> keys, bins(2048);
+    for (std::ptrdiff_t unit = first; unit < last; ++unit)
+      risen[unit] = kind == kFloat16    ? raised<Float16>(parts, unit, bounds[unit], rank, keys, bins)
+                    : kind == kBfloat16 ? raised<Bfloat16>(parts, unit, bounds[unit], rank, keys, bins)
+                                        : raised<Float32>(parts, unit, bounds[unit], rank, keys, bins);
   });
 }
 

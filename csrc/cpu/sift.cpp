@@ -110,8 +110,8 @@ SiftResult sift(const Isa& isa, SiftArguments a, int threads) {
     Buffer<float> map{size_t(cells)};
     Buffer<float> lanes(16 * kBlockUnits);
     Buffer<uint64_t> bits(2 * size_t(v.height) * words);
-    SiftScratch s{records.get(), numbers.get(), wide,       values.get(),          map.get(),
-                  lanes.get(),   bits.get(),    result.missing.data(), kNoFault};
+    SiftScratch s{records.get(), numbers.get(),         wide,    values.get(), map.get(), lanes.get(),
+                  bits.get(),    result.missing.data(), kNoFault};
     for (std::ptrdiff_t image = 0; image < v.images && s.fault == kNoFault; ++image)
       for (std::ptrdiff_t first = begin; first < end && s.fault == kNoFault; first += kBlockUnits) {
         const std::ptrdiff_t n = isa.sift_block(a, image, first, std::min(first + kBlockUnits, end), s);
@@ -145,8 +145,8 @@ FilterResult filter(const Isa& isa, const View& v, const uint32_t* bounds, bool 
     Buffer<unsigned char> values(size_t(kBlockUnits * cells) * width + kSlack);
     int64_t counts[kBlockUnits];
     FilterScratch s{values.get(), counts, result.missing.data(), kNoFault};
-    for (std::ptrdiff_t image = 0; image < v.images && s.fault == kNoFault; ++image)
-      for (std::ptrdiff_t first = begin; first < end && s.fault == kNoFault; first += kBlockUnits) {
+    for (std::ptrdiff_t image = 0; image < v.images; ++image)
+      for (std::ptrdiff_t first = begin; first < end; first += kBlockUnits) {
         const std::ptrdiff_t last = std::min(first + kBlockUnits, end);
         isa.filter_block(v, bounds, omit, image, first, last, s);
         for (std::ptrdiff_t u = 0; u < last - first; ++u)

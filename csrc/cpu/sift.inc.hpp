@@ -12,8 +12,8 @@ inline bool is_plain(std::ptrdiff_t cells, float sum, float top) {
 
 template <typename T>
 FD_NOINLINE bool sift_map(const SiftArguments& a, const FlatMap& flat, std::ptrdiff_t image, std::ptrdiff_t unit,
-                     const float* x, float sum, float top, SiftScratch& s, std::ptrdiff_t& record,
-                     std::ptrdiff_t& used) {
+                          const float* x, float sum, float top, SiftScratch& s, std::ptrdiff_t& record,
+                          std::ptrdiff_t& used) {
   using V = typename T::Type;
   const View& v = a.view;
   const std::ptrdiff_t cells = v.height * v.width, words = (v.width + 63) / 64, bit_words = v.height * words;

@@ -263,8 +263,8 @@ struct CellRow {
       const __m512 l = _mm512_permutexvar_ps(first, cells);
       const __m512 r =
           _mm512_permutexvar_ps(_mm512_min_epi32(_mm512_add_epi32(first, _mm512_set1_epi32(1)), end), cells);
-      const __m512 v = _mm512_add_ps(
-          l, _mm512_mul_ps(_mm512_sub_ps(r, l), _mm512_maskz_loadu_ps(own, fractions + from + i)));
+      const __m512 v =
+          _mm512_add_ps(l, _mm512_mul_ps(_mm512_sub_ps(r, l), _mm512_maskz_loadu_ps(own, fractions + from + i)));
       bits |= uint64_t(_mm512_mask_cmp_ps_mask(own, v, threshold, _CMP_GT_OQ)) << i;
     }
     return bits;

@@ -95,6 +95,17 @@ class Cpp:
     ) -> NDArray[np.uint32]:
         return _core.select(list(zip(starts, values, strict=True)), kind, bounds, ranks, threads)
 
+    def raise_bounds(
+        self,
+        starts: Sequence[NDArray[np.int64]],
+        values: Sequence[NDArray[Any]],
+        kind: Kind,
+        bounds: NDArray[np.uint32],
+        rank: int,
+        threads: int,
+    ) -> NDArray[np.uint32]:
+        return _core.raise_bounds(list(zip(starts, values, strict=True)), kind, bounds, rank, threads)
+
     def select_pixels(
         self,
         parts: Sequence[SparseActivations],

@@ -74,6 +74,17 @@ class Jit:
     ) -> NDArray[np.uint32]:
         return jit_select.select(starts, values, kind, bounds, ranks, threads)
 
+    def raise_bounds(
+        self,
+        starts: Sequence[NDArray[np.int64]],
+        values: Sequence[NDArray[Any]],
+        kind: Kind,
+        bounds: NDArray[np.uint32],
+        rank: int,
+        threads: int,
+    ) -> NDArray[np.uint32]:
+        return jit_select.raise_bounds(starts, values, kind, bounds, rank, threads)
+
     def select_pixels(
         self,
         parts: Sequence[SparseActivations],

@@ -27,7 +27,9 @@ from fastdissect.kernels.jit_numbers import (
 from fastdissect.kernels.jit_prune import count_above
 from fastdissect.types import Kind, SparseActivations, Upsampling
 
-__all__ = ["select", "select_pixels"]
+__all__ = ["raise_bounds", "select", "select_pixels"]
+
+SAMPLES = 128
 
 GROUP = 1 << 22  # keys that are held at a time, unless one unit has more
 
@@ -194,3 +196,72 @@ def select_pixels(
     counts, nothing = np.zeros(len(bounds), np.int64), np.zeros(0, np.uint32)
     share(threads, len(bounds), lambda first, last, _: write(first, last, counts, 0, nothing))
     return _rank(counts, write, bounds, ranks, threads)
+
+
+@kernel
+def raise_units(
+    start: Array, values: Array, code: int, bounds: Array, rank: int, first: int, last: int, risen: Array
+) -> None:
+    sample = np.empty(SAMPLES, np.uint32)
+    for unit in range(first, last):
+        own = values[start[unit] : start[unit + 1]]
+        risen[unit] = bounds[unit]
+        if len(own) < rank:
+            continue
+        for i in range(SAMPLES):
+            v = widen(own[i * len(own) // SAMPLES], code)
+            sample[i] = np.uint32(0) if np.isnan(v) else key_of(v)
+        sample.sort()
+        ties = False
+        for slack in (6, 18):
+            j = rank * SAMPLES // len(own) + slack
+            ties = False
+            if j >= SAMPLES or sample[SAMPLES - 1 - j] <= bounds[unit]:
+                break
+            ties = True
+            pivot = from_key(sample[SAMPLES - 1 - j])
+            above = 0
+            for i in range(len(own)):
+                above += widen(own[i], code) > pivot
+            if above >= rank:
+                risen[unit] = sample[SAMPLES - 1 - j]
+                ties = False
+                break
+        if not ties:
+            continue
+        keys, n, bins = np.empty(len(own), np.uint32), 0, np.empty(2048, np.int64)
+        for i in range(len(own)):
+            v = widen(own[i], code)
+            if not np.isnan(v) and key_of(v) > bounds[unit]:
+                keys[n] = key_of(v)
+                n += 1
+        if n >= rank:
+            risen[unit] = ranked(keys[:n], rank, bins)
+
+
+def raise_bounds(
+    starts: Sequence[Array], values: Sequence[Array], kind: Kind, bounds: Array, rank: int, threads: int
+) -> Array:
+    k = len(bounds)
+    lengths = np.array([np.diff(s) for s in starts], np.int64).reshape(-1, k)
+    start = np.append(0, np.cumsum(lengths.sum(0))).astype(np.int64)
+    joined = np.empty(start[-1], bits(values[0]).dtype)
+    at = start[:-1].copy()
+    for part, own in zip(starts, values, strict=True):
+        copy_units(fixed(part), bits(own), at, joined)
+    bounds, risen = fixed(bounds), np.empty(k, np.uint32)
+
+    def work(first: int, last: int, _: int) -> None:
+        raise_units(start, joined, CODE[kind], bounds, rank, first, last, risen)
+
+    share(threads, k, work)
+    return risen
+
+
+@kernel
+def copy_units(start: Array, values: Array, at: Array, to: Array) -> None:
+    """The units' values, side by side in `to`; advances at[unit]."""
+    for unit in range(len(at)):
+        n = start[unit + 1] - start[unit]
+        to[at[unit] : at[unit] + n] = values[start[unit] : start[unit + 1]]
+        at[unit] += n

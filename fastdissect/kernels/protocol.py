@@ -120,6 +120,24 @@ class Backend(Protocol):
         """
         ...
 
+    def raise_bounds(
+        self,
+        starts: Sequence[NDArray[np.int64]],
+        values: Sequence[NDArray[Any]],
+        kind: Kind,
+        bounds: NDArray[np.uint32],
+        rank: int,
+        threads: int,
+    ) -> NDArray[np.uint32]:
+        """A bound of each unit that has risen towards the rank-th largest value, never above it; in one cheap read.
+
+        The 128 values i * n // 128 of a unit's n (the parts side by side) are sorted, largest first. The first of
+        those numbered 128 rank // n + 6 and + 18 that is above the bound and has `rank` values above it is the new
+        bound; where the first does not exist or is not above the bound, the bound stays; where neither has enough
+        above it (ties), it is the rank-th largest value itself, as in `select`.
+        """
+        ...
+
     def select_pixels(
         self,
         parts: Sequence[SparseActivations],

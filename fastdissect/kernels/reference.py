@@ -271,6 +271,37 @@ class Reference:
             chosen[unit] = _ranked(widen(np.concatenate(own), kind), bound, ranks[unit])
         return chosen
 
+    def raise_bounds(
+        self,
+        starts: Sequence[NDArray[np.int64]],
+        values: Sequence[NDArray[Any]],
+        kind: Kind,
+        bounds: NDArray[np.uint32],
+        rank: int,
+        threads: int,
+    ) -> NDArray[np.uint32]:
+        del threads
+        risen = bounds.copy()
+        for unit, bound in enumerate(bounds):
+            x = widen(
+                np.concatenate([v[s[unit] : s[unit + 1]] for s, v in zip(starts, values, strict=True)]), kind
+            )
+            if len(x) < rank:
+                continue
+            key = np.where(
+                np.isnan(x), np.uint32(0), keys(np.nan_to_num(x, nan=0, posinf=np.inf, neginf=-np.inf))
+            )
+            sample = np.sort(key[np.arange(128) * len(x) // 128])[::-1]
+            for j in (rank * 128 // len(x) + 6, rank * 128 // len(x) + 18):
+                if j >= 128 or sample[j] <= bound:
+                    break
+                if (key > sample[j]).sum() >= rank:
+                    risen[unit] = sample[j]
+                    break
+            else:
+                risen[unit] = _ranked(x, bound, np.array([rank]))[0]
+        return risen
+
     def select_pixels(
         self,
         parts: Sequence[SparseActivations],
