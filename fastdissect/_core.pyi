@@ -48,6 +48,7 @@ def raise_bounds(
     parts: list[tuple[_Array, _Array]], kind: str, bounds: NDArray[np.uint32], rank: int, threads: int
 ) -> NDArray[np.uint32]: ...
 def select_pixels(
+    isa: str,
     parts: list[tuple[Any, ...]],
     kind: str,
     wide: bool,
@@ -58,6 +59,20 @@ def select_pixels(
     ring: bool,
     bounds: NDArray[np.uint32],
     ranks: NDArray[np.int64],
+    threads: int,
+) -> NDArray[np.uint32]: ...
+def raise_pixels(
+    isa: str,
+    parts: list[tuple[Any, ...]],
+    kind: str,
+    wide: bool,
+    height: int,
+    width: int,
+    rows: _Axis,
+    columns: _Axis,
+    ring: bool,
+    bounds: NDArray[np.uint32],
+    rank: int,
     threads: int,
 ) -> NDArray[np.uint32]: ...
 def histogram(

@@ -30,6 +30,7 @@ from fastdissect.types import ActivationView, Kind, Profile, SparseActivations, 
 
 __all__ = ["LayerSifter", "Sieved", "fault_error"]
 
+PIXEL_FRESH = 1.6  # in place of FRESH where the quantile is over upsampled maps, which are dearer to count
 SMALLEST = 1 << 20  # bytes below which pruning is not worth a call
 
 
@@ -94,6 +95,7 @@ class LayerSifter:
         self.nbytes = 0  # of the retained cells in memory
         self._pruned = 0  # bytes after the last prune
         self._raised = 0.0  # images when the bounds were last raised
+        self._fresh = FRESH if profile.population == "raw" else PIXEL_FRESH
 
     @property
     def values_per_image(self) -> int:
@@ -143,13 +145,12 @@ class LayerSifter:
             self.parts.append(sifted.cells)
             self.nbytes += sifted.cells.nbytes
             full = self.known is None and self.nbytes > max(SMALLEST, GROWTH * self._pruned)
-            if self.profile.population == "upsampled":
-                if full:
-                    self.prune()
-            elif self.known is None and (full or self.images >= FRESH * self._raised):
+            if self.known is None and (full or self.images >= self._fresh * self._raised):
                 self._raise()
                 if full:
                     self._forget()
+                if self.nbytes > max(SMALLEST, GROWTH * self._pruned):
+                    self.prune()
         return sifted
 
     def _shown(self) -> bool:
@@ -164,6 +165,11 @@ class LayerSifter:
         if not self._shown():
             return
         self._raised = self.images
+        if self.profile.population == "upsampled":
+            self.bounds = backend().raise_pixels(
+                self.parts, self.bounds, self.deepest, self.upsampling, get_num_threads()
+            )
+            return
         starts = [part.cell_start[part.unit_start] for part in self.parts]
         values = [part.values for part in self.parts]
         self.bounds = backend().raise_bounds(

@@ -157,6 +157,51 @@ def test_pixels_by_upsampling_everything(
         assert got[unit].tolist() == [falling[r - 1] if r <= len(falling) else bound for r in ranks[unit]]
 
 
+@pytest.mark.parametrize(("mode", "cells", "size"), TABLES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_bounds_rise_by_pixels_and_never_past_the_rank(
+    backend: Backend, mode: str, cells: tuple[int, int], size: tuple[int, int], kind: str
+) -> None:
+    rng = np.random.default_rng(1)
+    table = make_upsampling(mode, cells, size)
+    view = view_of(values(rng, (6, 7, *cells), "normal"), kind)
+    bounds = keys(np.float32([-0.7, -0.1, 0, 0.3, 1, 9, 0]))
+    bounds[6] = 0
+    if table.reach > 1:
+        bounds[:] = 0
+    parts = [backend.sift(b, bounds, table.reach, table.ring, False, 1).cells for b in split(view, 2)]
+    rose = False
+    for rank in (1, 5, size[0] * size[1], 6 * size[0] * size[1]):
+        risen = backend.raise_pixels(parts, bounds, rank, table, 2)
+        exact = backend.select_pixels(parts, bounds, np.full((7, 1), rank, np.int64), table, 1)[:, 0]
+        assert risen.dtype == np.uint32
+        assert ((bounds <= risen) & (risen <= exact)).all()
+        assert risen.tolist() == get_backend("reference").raise_pixels(parts, bounds, rank, table, 1).tolist()
+        rose |= bool((risen > bounds).any())
+    assert rose or size < cells  # shrunk, a cell is worth too few pixels
+
+
+def test_ranks_of_many_pixels_by_sorting(backend: Backend) -> None:
+    """Enough of them that the answer is looked for between two pivots, with ties and with spread-out values."""
+    rng = np.random.default_rng(2)
+    table = make_upsampling("half-pixel-zero", (5, 6), (20, 24))
+    x = np.maximum(rng.normal(size=(40, 4, 5, 6)), 0).astype(np.float32)
+    x[:, 1] = np.round(x[:, 1])
+    x[:, 2] = 1
+    bounds = keys(np.float32([0.5, 0, 0, 0]))
+    bounds[3] = 0
+    view = view_of(x, "float32")
+    parts = [backend.sift(b, bounds, 1, True, False, 1).cells for b in split(view, 7)]
+    for rank in (65, 300, 2000, 6000, 19_000):
+        ranks = np.tile([rank, rank + 1], (4, 1)).astype(np.int64)
+        got = backend.select_pixels(parts, bounds, ranks, table, 2)
+        for unit, bound in enumerate(bounds):
+            pixels = np.concatenate([upsample_loop(m, table).reshape(-1) for m in x[:, unit]])
+            falling = np.sort(keys(pixels))[::-1]
+            falling = falling[falling > bound].tolist()
+            assert got[unit].tolist() == [falling[r - 1] if r <= len(falling) else bound for r in ranks[unit]]
+
+
 def test_pixels_that_touch_nan_are_passed_over(backend: Backend) -> None:
     """1.0  0.5  NaN -> pixels 1, 0.875, 0.625 and three that touch the NaN (the first of weight 0.25)."""
     table = make_upsampling("half-pixel", (1, 3), (1, 6))

@@ -101,8 +101,8 @@ py::array_t<uint32_t> bind_raise(const py::list& parts, const std::string& kind,
   return risen;
 }
 
-py::array_t<uint32_t> bind_select_pixels(const py::list& parts, const std::string& kind, bool wide,
-                                         std::ptrdiff_t height, std::ptrdiff_t width, const py::tuple& rows,
+py::array_t<uint32_t> bind_select_pixels(const std::string& isa, const py::list& parts, const std::string& kind,
+                                         bool wide, std::ptrdiff_t height, std::ptrdiff_t width, const py::tuple& rows,
                                          const py::tuple& columns, bool ring, In<uint32_t> bounds, In<int64_t> ranks,
                                          int threads) {
   const auto views = parts_of(parts);
@@ -111,10 +111,27 @@ py::array_t<uint32_t> bind_select_pixels(const py::list& parts, const std::strin
   py::array_t<uint32_t> chosen({ranks.shape(0), ranks.shape(1)});
   uint32_t* to = chosen.mutable_data();
   const Kind k = kind_of(kind);
+  const Isa& set = isa_of(isa);
   py::gil_scoped_release free;
-  select_pixels(views, k, wide, ranks.shape(0), height, width, r, c, ring, bounds.data(), ranks.data(), ranks.shape(1),
-                to, threads);
+  select_pixels(set, views, k, wide, ranks.shape(0), height, width, r, c, ring, bounds.data(), ranks.data(),
+                ranks.shape(1), to, threads);
   return chosen;
+}
+
+py::array_t<uint32_t> bind_raise_pixels(const std::string& isa, const py::list& parts, const std::string& kind,
+                                        bool wide, std::ptrdiff_t height, std::ptrdiff_t width, const py::tuple& rows,
+                                        const py::tuple& columns, bool ring, In<uint32_t> bounds, int64_t rank,
+                                        int threads) {
+  const auto views = parts_of(parts);
+  In<float> keep_rows, keep_columns;
+  const Axis r = axis_of(rows, keep_rows), c = axis_of(columns, keep_columns);
+  py::array_t<uint32_t> risen(bounds.shape(0));
+  uint32_t* to = risen.mutable_data();
+  const Kind k = kind_of(kind);
+  const Isa& set = isa_of(isa);
+  py::gil_scoped_release free;
+  raise_pixels(set, views, k, wide, bounds.shape(0), height, width, r, c, ring, bounds.data(), rank, to, threads);
+  return risen;
 }
 
 py::tuple bind_histogram(const py::array& data, const std::string& kind, int shift,
@@ -202,9 +219,12 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
         py::arg("threads"));
   m.def("join", &bind_join, py::arg("parts"), py::arg("kind"), nc("bounds"), py::arg("threads"));
   m.def("select", &bind_select, py::arg("parts"), py::arg("kind"), nc("bounds"), nc("ranks"), py::arg("threads"));
-  m.def("select_pixels", &bind_select_pixels, py::arg("parts"), py::arg("kind"), py::arg("wide"), py::arg("height"),
-        py::arg("width"), py::arg("rows"), py::arg("columns"), py::arg("ring"), nc("bounds"), nc("ranks"),
-        py::arg("threads"));
+  m.def("select_pixels", &bind_select_pixels, py::arg("isa"), py::arg("parts"), py::arg("kind"), py::arg("wide"),
+        py::arg("height"), py::arg("width"), py::arg("rows"), py::arg("columns"), py::arg("ring"), nc("bounds"),
+        nc("ranks"), py::arg("threads"));
+  m.def("raise_pixels", &bind_raise_pixels, py::arg("isa"), py::arg("parts"), py::arg("kind"), py::arg("wide"),
+        py::arg("height"), py::arg("width"), py::arg("rows"), py::arg("columns"), py::arg("ring"), nc("bounds"),
+        py::arg("rank"), py::arg("threads"));
   m.def("histogram", &bind_histogram, nc("data"), py::arg("kind"), py::arg("shift"), nc("prefix"), nc("bins"),
         py::arg("threads"));
   m.def("pack", &bind_pack, nc("labels"), nc("columns"), py::arg("once"));

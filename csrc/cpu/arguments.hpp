@@ -111,6 +111,18 @@ struct CountScratch {
   bool* under;                // [categories]
 };
 
+// One record's map to be upsampled, with its ring; which of its cells are above `low` (empty: first_row > last_row).
+struct PixelMap {
+  const float* cells;  // [rows.cells, columns.cells], and 16 more
+  Axis rows, columns;
+  std::ptrdiff_t first_row, last_row, first_column, last_column;
+};
+struct PixelScratch {
+  float* row;   // [columns.cells]
+  float* kept;  // room for all pixels of the map, and 16 more
+  size_t count;
+};
+
 // The kernels of one instruction set.
 struct Isa {
   const char* name;
@@ -120,6 +132,8 @@ struct Isa {
   void (*filter_block)(const View&, const uint32_t* bounds, bool omit, std::ptrdiff_t image, std::ptrdiff_t first_unit,
                        std::ptrdiff_t last_unit, FilterScratch&);
   void (*count_unit)(const CountArguments&, std::ptrdiff_t unit, CountScratch&);
+  // pixels above `high`; those in (low, high] are appended to the scratch's `kept`
+  int64_t (*scan_pixels)(const PixelMap&, float low, float high, PixelScratch&);
 };
 
 extern const Isa isa_base;

@@ -75,10 +75,14 @@ void select(const std::vector<ValuesView>& parts, Kind, std::ptrdiff_t units, co
 void raise_bounds(const std::vector<ValuesView>& parts, Kind, std::ptrdiff_t units, const uint32_t* bounds,
                   int64_t rank, uint32_t* risen, int threads);
 
-void select_pixels(const std::vector<SparseView>& parts, Kind, bool wide_cells, std::ptrdiff_t units,
+void select_pixels(const Isa&, const std::vector<SparseView>& parts, Kind, bool wide_cells, std::ptrdiff_t units,
                    std::ptrdiff_t height, std::ptrdiff_t width, const Axis& rows, const Axis& columns, bool ring,
                    const uint32_t* bounds, const int64_t* ranks, std::ptrdiff_t ranks_per_unit, uint32_t* chosen,
                    int threads);
+
+void raise_pixels(const Isa&, const std::vector<SparseView>& parts, Kind, bool wide_cells, std::ptrdiff_t units,
+                  std::ptrdiff_t height, std::ptrdiff_t width, const Axis& rows, const Axis& columns, bool ring,
+                  const uint32_t* bounds, int64_t rank, uint32_t* risen, int threads);
 
 // bins[units, n_bins] += counts; missing[units] += NaNs; returns the first NaN's number or kNoFault.
 uint64_t histogram(const View&, int shift, const uint32_t* prefix, int64_t* bins, std::ptrdiff_t n_bins,

@@ -269,6 +269,29 @@ struct CellRow {
     }
     return bits;
   }
+  // pixels from ... to - 1: how many are above `high`; those in (low, high] are put to kept[count ...]
+  int64_t split(const int32_t* start, const float* fractions, int32_t last, float low, float high, std::ptrdiff_t,
+                std::ptrdiff_t from, std::ptrdiff_t to, float* kept, size_t& count) const {
+    int64_t above = 0;
+    const __m512i end = _mm512_set1_epi32(last);
+    for (std::ptrdiff_t x = from; x < to; x += 16) {
+      const __mmask16 own = to - x < 16 ? __mmask16((1u << (to - x)) - 1) : __mmask16(0xFFFF);
+      const __m512i first = _mm512_maskz_loadu_epi32(own, start + x);
+      const __m512 l = _mm512_permutexvar_ps(first, cells);
+      const __m512 r =
+          _mm512_permutexvar_ps(_mm512_min_epi32(_mm512_add_epi32(first, _mm512_set1_epi32(1)), end), cells);
+      const __m512 v = _mm512_add_ps(l, _mm512_mul_ps(_mm512_sub_ps(r, l), _mm512_maskz_loadu_ps(own, fractions + x)));
+      const __mmask16 over = _mm512_mask_cmp_ps_mask(own, v, _mm512_set1_ps(high), _CMP_GT_OQ);
+      const __mmask16 between =
+          _mm512_mask_cmp_ps_mask(own, v, _mm512_set1_ps(low), _CMP_GT_OQ) & __mmask16(~unsigned(over));
+      above += popcount(over);
+      if (between) {
+        _mm512_storeu_ps(kept + count, _mm512_maskz_compress_ps(between, v));
+        count += size_t(popcount(between));
+      }
+    }
+    return above;
+  }
 #elif defined(__AVX2__)
   __m256 low, high;  // cells 0 ... 7 and 8 ... 15
   CellRow(const float* upper, const float* lower, float weight)
@@ -306,8 +329,33 @@ struct CellRow {
     }
     return n < 64 ? bits & ((uint64_t(1) << n) - 1) : bits;
   }
+  int64_t split(const int32_t* start, const float* fractions, int32_t last, float lower, float upper,
+                std::ptrdiff_t pixels, std::ptrdiff_t from, std::ptrdiff_t to, float* kept, size_t& count) const {
+    int64_t over = 0;
+    const __m256i end = _mm256_set1_epi32(last);
+    for (std::ptrdiff_t x = from; x < to; x += 8) {
+      const std::ptrdiff_t late = x + 8 > pixels ? x + 8 - pixels : 0, p = x - late;
+      const uint32_t own = (to - x < 8 ? (1u << (to - x)) - 1 : 0xFFu) << late;
+      const __m256i first = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(start + p));
+      const __m256 l = at(first, last > 7);
+      const __m256 r = at(_mm256_min_epi32(_mm256_add_epi32(first, _mm256_set1_epi32(1)), end), last > 7);
+      const __m256 v = _mm256_add_ps(l, _mm256_mul_ps(_mm256_sub_ps(r, l), _mm256_loadu_ps(fractions + p)));
+      const uint32_t beyond = above(v, _mm256_set1_ps(upper)) & own;
+      over += popcount(beyond);
+      uint32_t between = above(v, _mm256_set1_ps(lower)) & own & ~beyond;
+      if (!between) continue;
+      float values[8];
+      _mm256_storeu_ps(values, v);
+      for (; between; between &= between - 1) kept[count++] = values[lowest_bit(between)];
+    }
+    return over;
+  }
 #else
   CellRow(const float*, const float*, float) {}
+  int64_t split(const int32_t*, const float*, int32_t, float, float, std::ptrdiff_t, std::ptrdiff_t, std::ptrdiff_t,
+                float*, size_t&) const {
+    return 0;
+  }
   bool any_above(std::ptrdiff_t, float) const { return false; }
   uint64_t pixels_above(const int32_t*, const float*, int32_t, float, std::ptrdiff_t, std::ptrdiff_t,
                         std::ptrdiff_t) const {

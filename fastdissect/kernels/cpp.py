@@ -116,6 +116,7 @@ class Cpp:
     ) -> NDArray[np.uint32]:
         _, _, height, width = parts[0].shape
         return _core.select_pixels(
+            self.name,
             [_part(p) for p in parts],
             parts[0].kind,
             _wide(parts[0]),
@@ -125,6 +126,29 @@ class Cpp:
             upsampling.ring,
             bounds,
             ranks,
+            threads,
+        )
+
+    def raise_pixels(
+        self,
+        parts: Sequence[SparseActivations],
+        bounds: NDArray[np.uint32],
+        rank: int,
+        upsampling: Upsampling,
+        threads: int,
+    ) -> NDArray[np.uint32]:
+        _, _, height, width = parts[0].shape
+        return _core.raise_pixels(
+            self.name,
+            [_part(p) for p in parts],
+            parts[0].kind,
+            _wide(parts[0]),
+            height,
+            width,
+            *_axes(upsampling),
+            upsampling.ring,
+            bounds,
+            rank,
             threads,
         )
 

@@ -95,6 +95,16 @@ class Jit:
     ) -> NDArray[np.uint32]:
         return jit_select.select_pixels(parts, bounds, ranks, upsampling, threads)
 
+    def raise_pixels(
+        self,
+        parts: Sequence[SparseActivations],
+        bounds: NDArray[np.uint32],
+        rank: int,
+        upsampling: Upsampling,
+        threads: int,
+    ) -> NDArray[np.uint32]:
+        return jit_select.raise_pixels(parts, bounds, rank, upsampling, threads)
+
     def histogram(
         self,
         view: ActivationView,

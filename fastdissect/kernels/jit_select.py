@@ -27,7 +27,7 @@ from fastdissect.kernels.jit_numbers import (
 from fastdissect.kernels.jit_prune import count_above
 from fastdissect.types import Kind, SparseActivations, Upsampling
 
-__all__ = ["raise_bounds", "select", "select_pixels"]
+__all__ = ["raise_bounds", "raise_pixels", "select", "select_pixels"]
 
 SAMPLES = 128
 
@@ -148,7 +148,8 @@ def select(
 @kernel
 def pixel_keys(
     unit_start: Array, cell_start: Array, cells: Array, values: Array, code: int, height: int, width: int,
-    rows: Any, columns: Any, ring: bool, bounds: Array, first: int, last: int, places: Array, base: int, to: Array,
+    rows: Any, columns: Any, ring: bool, fills: Array, bounds: Array, first: int, last: int, places: Array, base: int,
+    to: Array,
 ) -> None:  # fmt: skip
     """Advances places[unit] by the pixels above the bound; writes their keys if `to` is not empty."""
     row_start, row_weights, row_lerp, row_cells = rows
@@ -157,7 +158,7 @@ def pixel_keys(
     x, row = np.empty(row_cells * pitch, np.float32), np.empty(pitch, np.float32)
     for unit in range(first, last):
         bound = bounds[unit]
-        fill = -HUGE if bound < LOWEST_KEY else from_key(bound)
+        fill = -HUGE if fills[unit] < LOWEST_KEY else from_key(fills[unit])  # what absent cells read as
         at = places[unit] - base
         for r in range(unit_start[unit], unit_start[unit + 1]):
             x[:] = ZERO
@@ -190,7 +191,20 @@ def select_pixels(
     def write(first: int, last: int, places: Array, base: int, keys: Array) -> None:
         for own in inputs:
             pixel_keys(
-                *own, code, h, w, rows, columns, upsampling.ring, bounds, first, last, places, base, keys
+                *own,
+                code,
+                h,
+                w,
+                rows,
+                columns,
+                upsampling.ring,
+                bounds,
+                bounds,
+                first,
+                last,
+                places,
+                base,
+                keys,
             )
 
     counts, nothing = np.zeros(len(bounds), np.int64), np.zeros(0, np.uint32)
@@ -256,6 +270,29 @@ def raise_bounds(
 
     share(threads, k, work)
     return risen
+
+
+def raise_pixels(
+    parts: Sequence[SparseActivations], bounds: Array, rank: int, upsampling: Upsampling, threads: int
+) -> Array:
+    _, _, h, w = parts[0].shape
+    place = rank * 13 * h * w // (10 * upsampling.size[0] * upsampling.size[1])
+    starts, values = [p.cell_start[p.unit_start] for p in parts], [p.values for p in parts]
+    pivots = select(starts, values, parts[0].kind, bounds, np.full((len(bounds), 1), place + 1), threads)[
+        :, 0
+    ]
+    code, (rows, columns) = CODE[parts[0].kind], axes(upsampling)
+    counts, nothing = np.zeros(len(bounds), np.int64), np.zeros(0, np.uint32)
+
+    def work(first: int, last: int, _: int) -> None:
+        for p in parts:
+            pixel_keys(
+                fixed(p.unit_start), fixed(p.cell_start), fixed(p.cells), bits(p.values), code, h, w, rows,
+                columns, upsampling.ring, fixed(bounds), fixed(pivots), first, last, counts, 0, nothing,
+            )  # fmt: skip
+
+    share(threads, len(bounds), work)
+    return np.where((pivots > bounds) & (counts >= rank), pivots, bounds)
 
 
 @kernel

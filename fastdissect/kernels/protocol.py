@@ -149,6 +149,21 @@ class Backend(Protocol):
         """As `select`, over the pixels of the upsampled maps. Absent cells read as the bound's value."""
         ...
 
+    def raise_pixels(
+        self,
+        parts: Sequence[SparseActivations],
+        bounds: NDArray[np.uint32],
+        rank: int,
+        upsampling: Upsampling,
+        threads: int,
+    ) -> NDArray[np.uint32]:
+        """As `raise_bounds`, over the pixels of the upsampled maps: by the cell that should be worth a little more.
+
+        The new bound is the cell numbered 13 rank cells // (10 pixels) among a unit's cells above the bound, largest
+        first (cells and pixels: of one map), where it exists and `rank` pixels are above it; else the bound stays.
+        """
+        ...
+
     def histogram(
         self,
         view: ActivationView,

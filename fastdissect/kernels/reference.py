@@ -318,6 +318,33 @@ class Reference:
             chosen[unit] = _ranked(np.concatenate(pixels), bound, ranks[unit])
         return chosen
 
+    def raise_pixels(
+        self,
+        parts: Sequence[SparseActivations],
+        bounds: NDArray[np.uint32],
+        rank: int,
+        upsampling: Upsampling,
+        threads: int,
+    ) -> NDArray[np.uint32]:
+        del threads
+        height, width = parts[0].shape[2:]
+        place = rank * 13 * height * width // (10 * upsampling.size[0] * upsampling.size[1])
+        risen = bounds.copy()
+        for unit, bound in enumerate(bounds):
+            own = [
+                p.values[p.cell_start[p.unit_start[unit]] : p.cell_start[p.unit_start[unit + 1]]]
+                for p in parts
+            ]
+            x = widen(np.concatenate(own), parts[0].kind)
+            key = np.sort(keys(x[~np.isnan(x)]))[::-1]
+            key = key[key > bound]
+            if place < len(key):
+                fill = from_keys(bound) if bound != NO_BOUND else np.float32(-HUGE)
+                pixels = [upsample(densify(p, unit, np.float32(fill))[1], upsampling) for p in parts]
+                above = sum(int((p > from_keys(key[place])).sum()) for p in pixels)
+                risen[unit] = key[place] if above >= rank else bound
+        return risen
+
     def histogram(
         self,
         view: ActivationView,
