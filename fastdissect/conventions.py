@@ -48,6 +48,7 @@ _NETDISSECT = Profile(
     cut_inclusive=False,  # the paper's statistics: IoU > 0.04
     epsilon=1e-20,
     category_ties="later",
+    unlabelled="kept",
     notes="The method of Bau et al. 2017 with exact order statistics and half-pixel upsampling.",
 )
 # Both 2017 programs read 1,000 evenly spaced quantiles at index 994: level 994/999, not 0.995.
@@ -67,6 +68,7 @@ _LITE = dataclasses.replace(
     presence="under-mask",
     cut_inclusive=True,  # its report: score >= 0.04
     epsilon=1e-10,
+    unlabelled="removed",  # its loader drops them, so they do not count towards the thresholds either
     notes="CSAILVision/NetDissect-Lite, without its stale variables (METHODS 1.4).",
 )
 _DISSECT_2020 = dataclasses.replace(
@@ -201,6 +203,7 @@ def profile_from_record(record: Mapping[str, Any]) -> Profile:
         SettingError: items missing, unknown, or outside what is allowed.
     """
     known = {f.name for f in dataclasses.fields(Profile)}
+    record = {"unlabelled": "kept", **record}  # runs from before there was a choice kept them
     if set(record) != known:
         raise SettingError(
             f"expected a profile's items {', '.join(sorted(known))}; got {', '.join(sorted(record))}"

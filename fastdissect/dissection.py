@@ -78,7 +78,7 @@ def dissect(
         layers: names from model.named_modules(), or shell patterns ("*" stops at dots, "**" does not).
         quantile: the top fraction of activations that makes a unit's mask; default: the profile's.
         profile: "netdissect", "netdissect-caffe", "netdissect-lite" or "dissect-2020"; any item of it can be
-            set by itself (`readout=`, `population=`, `upsampling=`, `presence=`, `repeats=`, `cut=`, ...).
+            set by itself (`readout=`, `population=`, `upsampling=`, `presence=`, `unlabelled=`, `cut=`, ...).
         device: of the forward pass: "auto", "cpu", "cuda", "mps".
         out: folder for results; with it an interrupted run goes on where it stopped.
         thresholds: {layer: [units]}, to count with thresholds from elsewhere.

@@ -10,6 +10,7 @@ import torch
 
 from fastdissect.batches import BatchSource, DatasetBatches
 from fastdissect.datasets import Dataset, open_dataset
+from fastdissect.datasets.labelled import without_unlabelled
 from fastdissect.errors import DataError, SettingError
 from fastdissect.loaders import LoaderBatches, concepts_from
 from fastdissect.packing import columns_of
@@ -35,7 +36,8 @@ def open_source(
     """The source of batches and its vocabulary.
 
     Args:
-        data: a data set's name, a `Dataset`, or a DataLoader of (images, labels) with `concepts`.
+        data: a data set's name, a `Dataset`, or a DataLoader of (images, labels) with `concepts`, whose images
+            all have labels.
         size, mask_size: of the network's input and of the masks; None: the model's or the data set's, and half.
 
     Raises:
@@ -48,6 +50,8 @@ def open_source(
             raise SettingError("expected concepts= with a DataLoader only; a data set brings its own")
         if not len(dataset):
             raise DataError(f"{dataset.name}: expected at least one image; got none")
+        if profile.unlabelled == "removed":
+            dataset = without_unlabelled(dataset)
         inputs = size or preprocessing.size or dataset.image_size()
         count = len(dataset) if images is None else min(images, len(dataset))
         if workers is None:

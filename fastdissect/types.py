@@ -186,4 +186,5 @@ class Profile:
     cut_inclusive: bool  # True: >= cut, False: > cut
     epsilon: float  # added to the union
     category_ties: Literal["later", "first"]  # a unit whose best IoU is equal in two categories
+    unlabelled: Literal["kept", "removed"]  # images without any label: run like all others, or left out
     notes: str = field(default="", compare=False)

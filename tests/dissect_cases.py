@@ -75,6 +75,13 @@ def permuted(dataset: Dataset, order: Sequence[int]) -> Labelled:
     )
 
 
+def seen_by(profile: str, dataset: Dataset) -> Dataset:
+    """The images that a run under this profile sees: NetDissect-Lite's leaves out those without a label."""
+    if profile != "netdissect-lite":
+        return dataset
+    return permuted(dataset, [i for i in range(len(dataset)) if dataset.read_labels(i)])
+
+
 def gather(
     module: nn.Module,
     dataset: Dataset,

@@ -80,6 +80,7 @@ def test_the_four_profiles_are_design_section_3():
     }
     assert {p.cut for p in PROFILES.values()} == {0.04}
     assert [name for name, p in PROFILES.items() if p.cut_inclusive] == ["netdissect-lite"]
+    assert [name for name, p in PROFILES.items() if p.unlabelled == "removed"] == ["netdissect-lite"]
     assert PROFILES["netdissect-caffe"].epsilon == 1e-20
     assert PROFILES["netdissect-lite"].epsilon == 1e-10
 
@@ -97,6 +98,7 @@ def test_each_item_can_be_set_by_itself():
         "cut_inclusive": True,
         "epsilon": 0,
         "category_ties": "first",
+        "unlabelled": "removed",
     }
     for item, value in other.items():
         changed = profile("netdissect", **{item: value})
@@ -114,6 +116,7 @@ def test_each_item_can_be_set_by_itself():
         ({"name": "mine"}, "readout"),
         ({"readout": "median"}, "inverted-cdf, linear"),
         ({"presence": None}, "image, under-mask, all"),
+        ({"unlabelled": "dropped"}, "kept, removed"),
         ({"cut": -0.1}, "0 to 1"),
         ({"cut": 1.5}, "0 to 1"),
         ({"cut": float("nan")}, "0 to 1"),
@@ -147,6 +150,12 @@ def test_a_profile_survives_json(name):
     assert (again, again.notes) == (p, p.notes)
 
 
+def test_a_record_from_before_unlabelled_images_could_be_removed_kept_them():
+    record = profile_record(profile("netdissect-lite"))
+    del record["unlabelled"]
+    assert profile_from_record(record) == profile("netdissect-lite", unlabelled="kept")
+
+
 def test_a_damaged_record_is_refused():
     record = profile_record(PROFILES["netdissect"])
     for broken in (
@@ -155,6 +164,7 @@ def test_a_damaged_record_is_refused():
         {**record, "cut": "high"},
         {**record, "name": 7},
         {**record, "quantile": None},
+        {**record, "unlabelled": "some"},
     ):
         with pytest.raises(SettingError):
             profile_from_record(broken)

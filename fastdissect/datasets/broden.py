@@ -3,7 +3,7 @@
     broden1_224/  index.csv  category.csv  label.csv  c_<category>.csv  images/...
 
 Source: Bau et al., "Network Dissection", CVPR 2017; format as the released loadseg.py and joinseg.py read and
-write it. Unlike those loaders, images without any label are kept: they count towards the thresholds.
+write it. Unlike those loaders, this reader keeps images without any label (`Profile.unlabelled` says whether they run).
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ class Broden(Dataset):
     Args:
         path: the folder.
         split: keep only the images of this split ("train" or "val"); None keeps all.
+        index_file: its name in the folder, where another list of images shall be read (NetDissect-Lite's
+            INDEX_FILE).
         max_pixels: height x width that an image may have; larger ones are an error before they are decoded.
 
     Attributes:
@@ -52,14 +54,21 @@ class Broden(Dataset):
         'ade20k/ADE_train_00012789.jpg'
     """
 
-    def __init__(self, path: str | Path, *, split: str | None = None, max_pixels: int = MAX_PIXELS) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        split: str | None = None,
+        index_file: str = "index.csv",
+        max_pixels: int = MAX_PIXELS,
+    ) -> None:
         self.path = Path(path).expanduser().absolute()
         if not self.path.is_dir():
             raise DataError(f"{self.path} is no folder; expected a data set in Broden's format.")
         if max_pixels < 1:
             raise SettingError(f"max_pixels is {max_pixels}; expected at least 1.")
         self.max_pixels = max_pixels
-        index = read_index(self.path, max_pixels)
+        index = read_index(self.path, max_pixels, index_file)
         self.concepts, tables = read_vocabulary(self.path, set(index.categories))
         self._known = np.zeros(MAX_LABEL + 1, dtype=np.bool_)
         self._known[self.concepts.numbers] = True
@@ -89,6 +98,7 @@ class Broden(Dataset):
         self.splits = tuple(index.splits[i] for i in chosen)
         self.split = split
         options = [f"split={split}"] if split is not None else []
+        options += [f"index_file={index_file}"] if index_file != "index.csv" else []
         options += [f"max_pixels={max_pixels}"] if max_pixels != MAX_PIXELS else []
         self.name = f"broden:{self.path}" + (f"?{','.join(options)}" if options else "")
         self._paths = EnclosedPaths(self.path, self.path / "images")
@@ -123,6 +133,9 @@ class Broden(Dataset):
             LabelChannel(category, int(item) if _DIGITS.fullmatch(item) else self._read_mask(index, item))
             for category, item in self._channels(index)
         )
+
+    def is_labelled(self, index: int) -> bool:
+        return bool(self._channels(index))
 
     def files(self, index: int) -> tuple[Path, ...]:
         masks = [item for _, item in self._channels(index) if not _DIGITS.fullmatch(item)]

@@ -100,6 +100,9 @@ class Folder(Dataset):
         channels += [LabelChannel(category, number) for category, number in self._whole.get(index, [])]
         return tuple(sorted(channels, key=lambda channel: channel.category))
 
+    def is_labelled(self, index: int) -> bool:
+        return index in self._masks or index in self._whole
+
     def files(self, index: int) -> tuple[Path, ...]:
         masks = [self.path / "masks" / relative for _, _, relative in self._masks.get(index, [])]
         return (self.path / "images" / self._images[index], *masks)

@@ -98,14 +98,14 @@ def _item_fault(item: str, known: NDArray[np.bool_]) -> str | None:
     return f"path {item!r} is refused: {reason}" if reason else None
 
 
-def read_index(folder: Path, max_pixels: int) -> Index:
-    """Read index.csv of a Broden folder.
+def read_index(folder: Path, max_pixels: int, name: str = "index.csv") -> Index:
+    """Read index.csv of a Broden folder, or another index of that form beside it.
 
     Raises:
         DataError: file missing, columns missing, no line, a size that is no number, beyond `max_pixels`, or of
             another aspect than its image.
     """
-    table = read_table(folder / "index.csv", FIXED_COLUMNS)
+    table = read_table(folder / name, FIXED_COLUMNS)
     fixed = [table.columns.index(name) for name in FIXED_COLUMNS]
     others = [i for i in range(len(table.columns)) if i not in fixed]
     images: list[str] = []

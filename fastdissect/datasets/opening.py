@@ -30,7 +30,9 @@ class _Reader(NamedTuple):
 
 
 _READERS = {
-    "broden": _Reader(Broden, True, {"split": str, "max_pixels": int}, "broden:PATH[?split=train|val]"),
+    "broden": _Reader(
+        Broden, True, {"split": str, "index_file": str, "max_pixels": int}, "broden:PATH[?split=train|val]"
+    ),
     "folder": _Reader(Folder, True, {"max_pixels": int}, "folder:PATH"),
     "shapes": _Reader(
         Shapes, False, {"images": int, "size": int, "seed": int}, "shapes[:images=500,size=112,seed=0]"

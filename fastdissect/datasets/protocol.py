@@ -18,7 +18,7 @@ __all__ = ["Dataset"]
 
 
 class Dataset(abc.ABC):
-    """Images with labels, in a fixed order. Every image is run, also one without any label."""
+    """Images with labels, in a fixed order; an image may have no label at all (`Profile.unlabelled`)."""
 
     name: str  # the spec that opens it again, e.g. "broden:/data/broden1_224"
     concepts: Concepts
@@ -43,6 +43,10 @@ class Dataset(abc.ABC):
     @abc.abstractmethod
     def read_labels(self, index: int) -> tuple[LabelChannel, ...]:
         """Decode one image's label channels, in the data set's order; () where it has none."""
+
+    def is_labelled(self, index: int) -> bool:
+        """Whether an image has a label channel, be it an empty map. Readers that know it without decoding say so."""
+        return bool(self.read_labels(index))
 
     @abc.abstractmethod
     def files(self, index: int) -> tuple[Path, ...]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from fastdissect.datasets.labelled import without_unlabelled
 from fastdissect.datasets.protocol import Dataset
 from fastdissect.errors import SettingError
 from fastdissect.layer import LayerDissection
@@ -62,6 +63,8 @@ def write_report(
     for what, value in (("top_images", top_images), ("tile", tile)):
         if value < 1:
             raise SettingError(f"expected {what} of at least 1; got {value}")
+    if dataset is not None and dissection.profile.unlabelled == "removed":
+        dataset = without_unlabelled(dataset)
     path = Path(path).absolute()
     with atomic_folder(path) as folder:
         for name in ("assets", "data", "images"):
