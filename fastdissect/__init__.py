@@ -13,11 +13,13 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fastdissect import compat as compat
     from fastdissect import datasets as datasets
     from fastdissect import models as models
     from fastdissect import reports as reports
     from fastdissect.dissection import dissect
     from fastdissect.errors import FastdissectError
+    from fastdissect.exporting import export
     from fastdissect.intersections import count_intersections
     from fastdissect.kernels import set_num_threads
     from fastdissect.kernels.selection import available as backends
@@ -38,11 +40,12 @@ _WHERE = {
     "backends": "kernels.selection",
     "count_intersections": "intersections",
     "dissect": "dissection",
+    "export": "exporting.writing",
     "load": "results",
     "read_tally": "tally",
     "set_num_threads": "kernels",
 }
-_MODULES = ("datasets", "models", "reports")
+_MODULES = ("compat", "datasets", "models", "reports")
 
 __all__ = [
     "Counts",
@@ -53,9 +56,11 @@ __all__ = [
     "TopQuantile",
     "__version__",
     "backends",
+    "compat",
     "count_intersections",
     "datasets",
     "dissect",
+    "export",
     "load",
     "models",
     "read_tally",

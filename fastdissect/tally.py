@@ -1,16 +1,18 @@
 """NetDissect's table of units, read from the files that were released.
 
 Columns (METHODS 1.5): unit (from 1), category, label, score, then for each category q: q-label, q-truth (G),
-q-activation (B), q-intersect (I), q-iou.
+q-activation (B), q-intersect (I), q-iou. NetDissect wrote B with a decimal point, NetDissect-Lite all counts;
+in both, a category's label may be empty where the unlabelled pixels won.
 """
 
 from __future__ import annotations
 
 import csv
-import math
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +27,7 @@ __all__ = ["HEAD", "TAIL", "Tally", "read_tally"]
 
 HEAD = ("unit", "category", "label", "score")
 TAIL = ("label", "truth", "activation", "intersect", "iou")
+_NUMBER = re.compile(r"(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,9 +35,12 @@ class Tally:
     """A released table of units, as NetDissect or NetDissect-Lite wrote it; units in rising order."""
 
     path: Path
-    categories: tuple[str, ...]
+    categories: tuple[str, ...]  # the header's order
     names: tuple[tuple[str, ...], ...]  # [units][categories], best label of each; "": none
     scores: NDArray[np.float64]  # [units, categories]
+    truth: NDArray[np.int64]  # [units, categories], pixels of that label (G)
+    activation: NDArray[np.int64]  # [units, categories], mask pixels over the category's images (B)
+    intersect: NDArray[np.int64]  # [units, categories], pixels of the label under the mask (I)
     best: NDArray[np.int64]  # [units], index of the best category
     best_names: tuple[str, ...]  # [units]
     best_scores: NDArray[np.float64]  # [units]
@@ -58,6 +64,26 @@ class Tally:
         text = [c for c in table if c in ("label", "category") or c.endswith("-label")]
         return pd.DataFrame(table).astype(dict.fromkeys(text, "str"))
 
+    def counts(self) -> pd.DataFrame:
+        """Return a row a unit and category: unit (from 0), category, label, truth, activation, intersect, iou.
+
+        The three counts are int64 pixels; iou is the file's own, and recomputes from them as
+        intersect / (activation + truth - intersect).
+        """
+        import pandas as pd
+
+        units, categories = self.scores.shape
+        table = {
+            "unit": np.repeat(np.arange(units), categories),
+            "category": list(self.categories) * units,
+            "label": [name for row in self.names for name in row],
+            "truth": self.truth.ravel(),
+            "activation": self.activation.ravel(),
+            "intersect": self.intersect.ravel(),
+            "iou": self.scores.ravel(),
+        }
+        return pd.DataFrame(table).astype({"category": "str", "label": "str"})
+
     def summary(self) -> Summary:
         """Return the detectors under both counting conventions (METHODS 1.5, 1.7)."""
         numbers = {name: i for i, name in enumerate(sorted({"", *(n for row in self.names for n in row)}))}
@@ -67,8 +93,50 @@ class Tally:
         return summarize(labels, self.categories, self.cut, self.cut_inclusive)
 
 
+class _Row(NamedTuple):
+    """One unit's row, and how to complain about it."""
+
+    path: Path
+    line: int  # from 1; the header is line 1
+    cells: Mapping[str, str]
+
+    def wrong(self, column: str, expected: str) -> DataError:
+        got = self.cells[column]
+        return DataError(f"{self.path}: line {self.line}: column {column}: expected {expected}; got {got!r}")
+
+    def unit(self) -> int:
+        text = self.cells["unit"]
+        if not (text.isascii() and text.isdigit() and len(text) < 10):
+            raise self.wrong("unit", "a number from 1")
+        return int(text)
+
+    def score(self, column: str) -> float:
+        text = self.cells[column]
+        score = float(text) if _NUMBER.fullmatch(text) else np.inf
+        if score == np.inf:
+            raise self.wrong(column, "a score from 0")
+        return score
+
+    def count(self, column: str) -> int:
+        """Pixels; 1016043, 1016043.0 and 1.016043e+06 are the same."""
+        text = self.cells[column]
+        if text.isascii() and text.isdigit() and len(text) < 19:
+            return int(text)
+        count = float(text) if _NUMBER.fullmatch(text) else np.inf
+        if not (count < 2**53 and count.is_integer()):  # a larger float is no exact count
+            raise self.wrong(column, "a whole number of pixels from 0")
+        return int(count)
+
+    def best(self, categories: tuple[str, ...]) -> int:
+        if self.cells["category"] not in categories:
+            raise self.wrong("category", f"one of {', '.join(categories)}")
+        return categories.index(self.cells["category"])
+
+
 def read_tally(csv_path: str | Path, *, cut: float = 0.04, cut_inclusive: bool = False) -> Tally:
-    """Read a table of units that NetDissect or NetDissect-Lite released.
+    """Read a table of units that NetDissect or NetDissect-Lite released, or `fastdissect export` wrote.
+
+    Columns may stand in any order; counts may have a decimal point, as long as they are whole.
 
     Args:
         csv_path: the file.
@@ -79,43 +147,64 @@ def read_tally(csv_path: str | Path, *, cut: float = 0.04, cut_inclusive: bool =
             file, line, column, and what was expected.
 
     Example:
-        >>> read_tally("alexnet-places205-conv5.csv").summary()  # doctest: +SKIP
+        >>> t = read_tally("alexnet-places205-conv5.csv")                              # doctest: +SKIP
+        >>> t.summary().unique_by_category_total, t.summary().unique_detectors         # doctest: +SKIP
+        (79, 60)
     """
     path = Path(csv_path)
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.reader(file, strict=True))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: expected NetDissect's table of units (CSV, UTF-8); {error}") from error
-    if len(rows) < 2:
-        raise DataError(f"{path}: expected a header and a row a unit; got {len(rows)} rows")
-    header, body = rows[0], rows[1:]
-    while body and not body[-1]:
-        body.pop()  # blank lines at the end
+    header, lines = _read_lines(path)
     categories = _categories(path, header)
-    place = {column: i for i, column in enumerate(header)}
-    order = _unit_order(path, body, header, place["unit"])
-    names, scores, best, best_scores = [], [], [], []
-    for i in order:
-        row = body[i]
-        names.append(tuple(row[place[f"{q}-label"]] for q in categories))
-        scores.append([_score(path, i, row, place, f"{q}-iou") for q in categories])
-        category = row[place["category"]]
-        if category not in categories:
-            raise _bad(path, i, "category", f"one of {', '.join(categories)}", category)
-        best.append(categories.index(category))
-        best_scores.append(_score(path, i, row, place, "score"))
+    rows = _by_unit(_rows(path, header, lines))
+
+    def counts(item: str) -> NDArray[np.int64]:
+        return np.array([[row.count(f"{q}-{item}") for q in categories] for row in rows], np.int64)
+
     return Tally(
         path=path,
         categories=categories,
-        names=tuple(names),
-        scores=np.array(scores, np.float64),
-        best=np.array(best, np.int64),
-        best_names=tuple(body[i][place["label"]] for i in order),
-        best_scores=np.array(best_scores, np.float64),
+        names=tuple(tuple(row.cells[f"{q}-label"] for q in categories) for row in rows),
+        scores=np.array([[row.score(f"{q}-iou") for q in categories] for row in rows], np.float64),
+        truth=counts("truth"),
+        activation=counts("activation"),
+        intersect=counts("intersect"),
+        best=np.array([row.best(categories) for row in rows], np.int64),
+        best_names=tuple(row.cells["label"] for row in rows),
+        best_scores=np.array([row.score("score") for row in rows], np.float64),
         cut=cut,
         cut_inclusive=cut_inclusive,
     )
+
+
+def _read_lines(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """The header, and every row with the line that it begins on; blank lines at the end are left out."""
+    rows: list[tuple[int, list[str]]] = []
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file, strict=True)
+            before = 0
+            for cells in reader:
+                rows.append((before + 1, cells))
+                before = reader.line_num
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        where = f" behind line {rows[-1][0]}" if rows else ""
+        raise DataError(
+            f"{path}: expected NetDissect's table of units (CSV, UTF-8); {error}{where}"
+        ) from error
+    while rows and not rows[-1][1]:
+        rows.pop()
+    if len(rows) < 2:
+        raise DataError(f"{path}: expected a header and a row a unit; got {len(rows)} rows")
+    return rows[0][1], rows[1:]
+
+
+def _rows(path: Path, header: list[str], lines: list[tuple[int, list[str]]]) -> list[_Row]:
+    for line, cells in lines:
+        if len(cells) != len(header):
+            raise DataError(
+                f"{path}: line {line}: expected {len(header)} cells, as the header has; got {len(cells)} "
+                "(a truncated file?)"
+            )
+    return [_Row(path, line, dict(zip(header, cells, strict=True))) for line, cells in lines]
 
 
 def _categories(path: Path, header: list[str]) -> tuple[str, ...]:
@@ -130,41 +219,21 @@ def _categories(path: Path, header: list[str]) -> tuple[str, ...]:
     ]
     if complaints:
         raise DataError(
-            f"{path}: the header {complaints[0]}; expected {', '.join(HEAD)}, then for each category q: "
+            f"{path}: line 1: the header {complaints[0]}; expected {', '.join(HEAD)}, then for each category q: "
             f"{', '.join(f'q-{item}' for item in TAIL)}"
         )
     return categories
 
 
-def _unit_order(path: Path, body: list[list[str]], header: list[str], column: int) -> list[int]:
+def _by_unit(rows: list[_Row]) -> list[_Row]:
     """Rows in rising order of unit; every unit from 1 must be there once (a cut-off file lacks some)."""
-    for i, row in enumerate(body):
-        if len(row) != len(header):
-            raise DataError(
-                f"{path}: row {i + 1}: expected {len(header)} cells; got {len(row)} (a truncated file?)"
-            )
-        if not (row[column].isascii() and row[column].isdigit() and len(row[column]) < 10):
-            raise _bad(path, i, "unit", "a number from 1", row[column])
-    numbers = [int(row[column]) for row in body]
-    missing = set(range(1, len(body) + 1)) - set(numbers)
-    if missing:  # as many as there are numbers that are repeated or too large
+    units = [row.unit() for row in rows]
+    missing = set(range(1, len(rows) + 1)) - set(units)
+    if missing:  # as many as there are rows whose unit is repeated or too large
+        first = {n: i for i, n in reversed(list(enumerate(units)))}
+        wrong = next(i for i, n in enumerate(units) if not 1 <= n <= len(rows) or first[n] != i)
         raise DataError(
-            f"{path}: column unit: expected every unit from 1 to {len(body)} once; unit {min(missing)} is missing "
-            "(a truncated file?)"
+            f"{rows[wrong].path}: line {rows[wrong].line}: column unit: expected every unit from 1 to {len(rows)} "
+            f"once; got {units[wrong]}, and unit {min(missing)} is missing (a truncated file?)"
         )
-    return sorted(range(len(body)), key=numbers.__getitem__)
-
-
-def _score(path: Path, i: int, row: list[str], place: dict[str, int], column: str) -> float:
-    text = row[place[column]]
-    try:
-        score = float(text)
-    except ValueError:
-        score = math.nan
-    if not 0 <= score < math.inf:
-        raise _bad(path, i, column, "a score from 0", text)
-    return score
-
-
-def _bad(path: Path, i: int, column: str, expected: str, got: str) -> DataError:
-    return DataError(f"{path}: row {i + 1}: column {column}: expected {expected}; got {got!r}")
+    return [rows[i] for i in np.argsort(units)]

@@ -25,6 +25,8 @@ COMMANDS = (
     "run",
     "report",
     "show",
+    "export",
+    "bench",
     "layers",
     "data",
     "data check",

@@ -12,9 +12,11 @@ from typing import Annotated
 import typer
 
 import fastdissect
+from fastdissect.cli.bench import bench
 from fastdissect.cli.data import data
 from fastdissect.cli.demo import demo
 from fastdissect.cli.doctor import doctor
+from fastdissect.cli.export import export
 from fastdissect.cli.failing import Commands, report_bug
 from fastdissect.cli.layers import layers
 from fastdissect.cli.report import report
@@ -69,8 +71,10 @@ app.command()(demo)
 app.command()(run)
 app.command()(report)
 app.command()(show)
+app.command()(export)
 app.command()(layers)
 app.add_typer(data, name="data")
+app.command()(bench)
 app.command()(doctor)
 app.command()(version)
 
