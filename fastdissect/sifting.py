@@ -31,7 +31,7 @@ from fastdissect.types import ActivationView, Kind, Profile, SparseActivations, 
 __all__ = ["LayerSifter", "Sieved", "fault_error"]
 
 PIXEL_FRESH = 1.6  # in place of FRESH where the quantile is over upsampled maps, which are dearer to count
-SMALLEST = 1 << 20  # bytes below which pruning is not worth a call
+SMALLEST = 1 << 22  # bytes below which pruning is not worth a call
 
 
 class Sieved(NamedTuple):

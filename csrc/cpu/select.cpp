@@ -302,7 +302,7 @@ void select(const std::vector<ValuesView>& parts, Kind kind, std::ptrdiff_t unit
 
 namespace {
 
-constexpr int64_t kSamples = 128;
+constexpr int64_t kMostSamples = 128, kFewSamples = 32, kFew = 4096;
 
 template <typename T>
 uint32_t raised(const std::vector<ValuesView>& parts, std::ptrdiff_t unit, uint32_t bound, int64_t rank,
@@ -310,22 +310,23 @@ uint32_t raised(const std::vector<ValuesView>& parts, std::ptrdiff_t unit, uint3
   int64_t total = 0;
   for (const ValuesView& part : parts) total += part.start[unit + 1] - part.start[unit];
   if (total < rank) return bound;
-  // samples i * total / kSamples of the parts side by side; a NaN counts as the lowest
-  uint32_t sample[kSamples];
+  // samples i * total / n of the parts side by side; a NaN counts as the lowest
+  const int64_t n = total < kFew ? kFewSamples : kMostSamples;
+  uint32_t sample[kMostSamples];
   size_t part = 0;
   int64_t before = 0;
-  for (int64_t i = 0; i < kSamples; ++i) {
-    const int64_t at = i * total / kSamples;
+  for (int64_t i = 0; i < n; ++i) {
+    const int64_t at = i * total / n;
     while (at - before >= parts[part].start[unit + 1] - parts[part].start[unit])
       before += parts[part].start[unit + 1] - parts[part].start[unit], ++part;
     const float x =
         T::widen(static_cast<const typename T::Type*>(parts[part].values)[parts[part].start[unit] + at - before]);
     sample[i] = x == x ? key_of(x) : 0;
   }
-  for (const int64_t slack : {6, 18}) {
-    const int64_t j = rank * kSamples / total + slack;
-    if (j >= kSamples) return bound;
-    std::nth_element(sample, sample + j, sample + kSamples, [](uint32_t a, uint32_t b) { return a > b; });
+  for (const int64_t slack : {n / 20, n / 7}) {  // one sigma, three
+    const int64_t j = rank * n / total + slack;
+    if (j >= n) return bound;
+    std::nth_element(sample, sample + j, sample + n, [](uint32_t a, uint32_t b) { return a > b; });
     if (sample[j] <= bound) return bound;
     const float pivot = from_key(sample[j]);
     int64_t above = 0;
@@ -333,9 +334,9 @@ uint32_t raised(const std::vector<ValuesView>& parts, std::ptrdiff_t unit, uint3
       const auto* values = static_cast<const typename T::Type*>(p.values);
       for (int64_t from = p.start[unit]; from < p.start[unit + 1]; from += 1 << 16) {
         const int64_t to = std::min<int64_t>(from + (1 << 16), p.start[unit + 1]);
-        int32_t n = 0;
-        for (int64_t k = from; k < to; ++k) n += T::widen(values[k]) > pivot;
-        above += n;
+        int32_t own = 0;
+        for (int64_t k = from; k < to; ++k) own += T::widen(values[k]) > pivot;
+        above += own;
       }
     }
     if (above >= rank) return sample[j];

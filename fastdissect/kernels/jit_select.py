@@ -29,7 +29,7 @@ from fastdissect.types import Kind, SparseActivations, Upsampling
 
 __all__ = ["raise_bounds", "raise_pixels", "select", "select_pixels"]
 
-SAMPLES = 128
+MOST_SAMPLES, FEW_SAMPLES, FEW = 128, 32, 4096
 
 GROUP = 1 << 22  # keys that are held at a time, unless one unit has more
 
@@ -216,41 +216,43 @@ def select_pixels(
 def raise_units(
     start: Array, values: Array, code: int, bounds: Array, rank: int, first: int, last: int, risen: Array
 ) -> None:
-    sample = np.empty(SAMPLES, np.uint32)
+    samples = np.empty(MOST_SAMPLES, np.uint32)
     for unit in range(first, last):
         own = values[start[unit] : start[unit + 1]]
         risen[unit] = bounds[unit]
         if len(own) < rank:
             continue
-        for i in range(SAMPLES):
-            v = widen(own[i * len(own) // SAMPLES], code)
+        n = FEW_SAMPLES if len(own) < FEW else MOST_SAMPLES
+        sample = samples[:n]
+        for i in range(n):
+            v = widen(own[i * len(own) // n], code)
             sample[i] = np.uint32(0) if np.isnan(v) else key_of(v)
         sample.sort()
         ties = False
-        for slack in (6, 18):
-            j = rank * SAMPLES // len(own) + slack
+        for slack in (n // 20, n // 7):
+            j = rank * n // len(own) + slack
             ties = False
-            if j >= SAMPLES or sample[SAMPLES - 1 - j] <= bounds[unit]:
+            if j >= n or sample[n - 1 - j] <= bounds[unit]:
                 break
             ties = True
-            pivot = from_key(sample[SAMPLES - 1 - j])
+            pivot = from_key(sample[n - 1 - j])
             above = 0
             for i in range(len(own)):
                 above += widen(own[i], code) > pivot
             if above >= rank:
-                risen[unit] = sample[SAMPLES - 1 - j]
+                risen[unit] = sample[n - 1 - j]
                 ties = False
                 break
         if not ties:
             continue
-        keys, n, bins = np.empty(len(own), np.uint32), 0, np.empty(2048, np.int64)
+        keys, found, bins = np.empty(len(own), np.uint32), 0, np.empty(2048, np.int64)
         for i in range(len(own)):
             v = widen(own[i], code)
             if not np.isnan(v) and key_of(v) > bounds[unit]:
-                keys[n] = key_of(v)
-                n += 1
-        if n >= rank:
-            risen[unit] = ranked(keys[:n], rank, bins)
+                keys[found] = key_of(v)
+                found += 1
+        if found >= rank:
+            risen[unit] = ranked(keys[:found], rank, bins)
 
 
 def raise_bounds(

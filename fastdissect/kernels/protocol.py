@@ -131,10 +131,10 @@ class Backend(Protocol):
     ) -> NDArray[np.uint32]:
         """A bound of each unit that has risen towards the rank-th largest value, never above it; in one cheap read.
 
-        The 128 values i * n // 128 of a unit's n (the parts side by side) are sorted, largest first. The first of
-        those numbered 128 rank // n + 6 and + 18 that is above the bound and has `rank` values above it is the new
-        bound; where the first does not exist or is not above the bound, the bound stays; where neither has enough
-        above it (ties), it is the rank-th largest value itself, as in `select`.
+        Of a unit's n values (the parts side by side) s = 128 (32 if n < 4096) are sorted, largest first: those at
+        i * n // s. The first of the samples s rank // n + s // 20 and + s // 7 that is above the bound and has
+        `rank` values above it is the new bound; where one does not exist or is not above the bound, the bound
+        stays; where neither has enough above it (ties), it is the rank-th largest value itself, as in `select`.
         """
         ...
 

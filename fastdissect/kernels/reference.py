@@ -291,9 +291,10 @@ class Reference:
             key = np.where(
                 np.isnan(x), np.uint32(0), keys(np.nan_to_num(x, nan=0, posinf=np.inf, neginf=-np.inf))
             )
-            sample = np.sort(key[np.arange(128) * len(x) // 128])[::-1]
-            for j in (rank * 128 // len(x) + 6, rank * 128 // len(x) + 18):
-                if j >= 128 or sample[j] <= bound:
+            n = 128 if len(x) >= 4096 else 32
+            sample = np.sort(key[np.arange(n) * len(x) // n])[::-1]
+            for j in (rank * n // len(x) + n // 20, rank * n // len(x) + n // 7):
+                if j >= n or sample[j] <= bound:
                     break
                 if (key > sample[j]).sum() >= rank:
                     risen[unit] = sample[j]
