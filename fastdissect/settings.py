@@ -30,6 +30,7 @@ __all__ = [
     "checked_thresholds",
     "parse_size",
     "peak_memory",
+    "rounded_down",
     "versions",
 ]
 
@@ -173,13 +174,30 @@ def checked_device(device: str) -> torch.device:
     return target
 
 
+def rounded_down(values: ArrayLike) -> NDArray[np.float32]:
+    """Thresholds of any float type as the greatest float32 that is not above each.
+
+    `a > T` is the same as `a > rounded_down(T)` for every a that is a float32 (or float16, bfloat16).
+
+    >>> rounded_down([0.1]).item() < 0.1 < np.float32(0.1).item()
+    True
+    """
+    wide = np.asarray(values, np.float64)
+    with np.errstate(over="ignore"):
+        narrow = wide.astype(np.float32)
+    return np.where(narrow > wide, np.nextafter(narrow, np.float32(-np.inf)), narrow)
+
+
 def checked_thresholds(
     thresholds: Mapping[str, ArrayLike] | None, layers: tuple[str, ...]
 ) -> dict[str, NDArray[np.float32]]:
-    """{layer: [units]} as float32; a layer that is not dissected, or NaN, is an error."""
+    """{layer: [units]} as float32, rounded down; a layer that is not dissected, or NaN, is an error."""
     checked = {}
     for name, values in (thresholds or {}).items():
-        array = np.asarray(values, np.float32)
+        try:
+            array = rounded_down(values)
+        except (TypeError, ValueError):
+            array = np.empty((), np.float32)  # text, rows of different lengths
         if name not in layers or array.ndim != 1 or np.isnan(array).any():
             raise SettingError(
                 f"expected thresholds {{layer: [units]}} without NaN for the layers {', '.join(layers)}; got "

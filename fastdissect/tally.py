@@ -11,13 +11,14 @@ import csv
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastdissect.errors import DataError
+from fastdissect.errors import DataError, SettingError
 from fastdissect.labels import Labels, Summary, passes, summarize
 
 if TYPE_CHECKING:
@@ -143,6 +144,7 @@ def read_tally(csv_path: str | Path, *, cut: float = 0.04, cut_inclusive: bool =
         cut, cut_inclusive: when a unit is a detector; the papers' tables use IoU > 0.04.
 
     Raises:
+        SettingError: a cut outside 0 to 1.
         DataError: the file cannot be read, has other columns, or a row that makes no sense; the message names
             file, line, column, and what was expected.
 
@@ -151,6 +153,8 @@ def read_tally(csv_path: str | Path, *, cut: float = 0.04, cut_inclusive: bool =
         >>> t.summary().unique_by_category_total, t.summary().unique_detectors         # doctest: +SKIP
         (79, 60)
     """
+    if not isinstance(cut, Real) or not 0 <= cut <= 1:
+        raise SettingError(f"expected cut to be an IoU from 0 to 1; got {cut!r}")
     path = Path(csv_path)
     header, lines = _read_lines(path)
     categories = _categories(path, header)

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-from fastdissect.errors import SettingError
+from fastdissect.errors import OutputError, SettingError
 from fastdissect.kernels.keys import widen
 from fastdissect.kernels.reference import upsampled_mask
 from fastdissect.types import SparseActivations, Upsampling
 
-__all__ = ["unit_map", "unit_mask"]
+__all__ = ["require_cells", "unit_map", "unit_mask"]
+
+
+def require_cells(cells: NDArray[Any], shape: tuple[int, int, int, int], where: str) -> None:
+    """Refuse numbers of cells that the map has not: they are read from a file whose content is not sealed.
+
+    Raises:
+        OutputError: there is one.
+    """
+    if cells.max(initial=0) >= shape[2] * shape[3]:
+        raise OutputError(
+            f"{where}: expected cells of a map of {shape[2]} x {shape[3]}; got cell {int(cells.max())}: the run's "
+            "activations.safetensors is damaged; run again, or restore the file"
+        )
 
 
 def unit_map(
@@ -20,6 +35,7 @@ def unit_map(
 
     Raises:
         SettingError: there is no such unit or image.
+        OutputError: a cell lies outside the map: the file is damaged.
 
     Returns:
         float32 [height, width], exact values whatever the kind.
@@ -35,6 +51,7 @@ def unit_map(
     if record == last or activations.images[record] != image:
         return None
     own = slice(activations.cell_start[record], activations.cell_start[record + 1])
+    require_cells(activations.cells[own], activations.shape, f"unit {unit}, image {image}")
     dense = np.full(height * width, thresholds[unit], np.float32)
     dense[activations.cells[own]] = widen(activations.values[own], activations.kind)
     return dense.reshape(height, width)

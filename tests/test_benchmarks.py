@@ -294,6 +294,11 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "NetDissect-Lite does not take part: no --netdissect-lite PATH was given" in said.output
     assert "## Quantile of saved activations" in said.output
     assert (out / "peers.json").is_file()
+    (tmp_path / "file").write_text("")
+    said = call("bench", "--out", str(tmp_path / "file"))
+    assert said.exit_code == 1
+    assert "peers.json" not in said.output
+    assert len(asked) == 1  # nothing is measured that could not be written
     for wrong in (["--rows", "talley"], ["--dissect", str(tmp_path)]):
         said = call("bench", *wrong)
         assert said.exit_code == 1

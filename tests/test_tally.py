@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fastdissect.conventions import PROFILES
-from fastdissect.errors import DataError
+from fastdissect.errors import DataError, SettingError
 from fastdissect.layer import LayerDissection
 from fastdissect.storage.tally_file import write_tally
 from fastdissect.tally import read_tally
@@ -327,3 +327,9 @@ def test_the_written_rows_are_lites(seed):
             assert (int(row[f"{category}-truth"]), int(row[f"{category}-intersect"])) == expected
             assert int(row[f"{category}-activation"]) == layer.unit_area[k, q]
             assert float(row[f"{category}-iou"]) == (0 if c is None else layer.iou()[k, c])
+
+
+@pytest.mark.parametrize("cut", [-0.1, 1.5, float("nan"), "0.04", None])
+def test_a_cut_is_an_iou(tmp_path, cut):
+    with pytest.raises(SettingError, match="expected cut to be an IoU from 0 to 1"):
+        read_tally(tmp_path / "absent.csv", cut=cut)

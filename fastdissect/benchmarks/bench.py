@@ -28,7 +28,7 @@ from fastdissect.benchmarks.tables import markdown, records
 from fastdissect.errors import SettingError, nearest
 from fastdissect.files import write_bytes
 
-__all__ = ["GROUPS", "check_groups", "run_benchmark", "write_result"]
+__all__ = ["GROUPS", "check_groups", "require_writable", "run_benchmark", "write_result"]
 
 GROUPS = ("quantile", "tally", "pipeline", "forward", "scaling")
 
@@ -118,6 +118,17 @@ def _rows(group: str, sizes: Sizes, field: Field, folder: Path) -> list[Row]:
 
 def _under(title: str, progress: Callable[[str], None]) -> Callable[[str], None]:
     return lambda text: progress(f"{title}: {text}")
+
+
+def require_writable(folder: Path) -> None:
+    """Find out before the measuring, which can take hours, whether its results can be written.
+
+    Raises:
+        OutputError: they cannot.
+    """
+    probe = folder / ".writable"
+    write_bytes(probe, b"")
+    probe.unlink()
 
 
 def write_result(result: Mapping[str, Any], folder: Path) -> list[Path]:

@@ -60,7 +60,7 @@ def bench(
     pip install 'fastdissect[bench]'. The exit code is 1 if a contestant fails.
     """
     del verbose, traceback
-    from fastdissect.benchmarks.bench import check_groups, run_benchmark, write_result
+    from fastdissect.benchmarks.bench import check_groups, require_writable, run_benchmark, write_result
     from fastdissect.benchmarks.machine import default_out
     from fastdissect.benchmarks.peers import field_of
     from fastdissect.benchmarks.sizes import quick_sizes, sizes_for
@@ -68,6 +68,8 @@ def bench(
 
     groups = check_groups(parse_layers(rows or []))
     field = field_of({"netdissect-lite": netdissect_lite, "dissect": dissect, "baukit": baukit})
+    folder = out or default_out()
+    require_writable(folder)
     console = output()
     for name, why in field.skipped.items():
         console.print(f"{plain(name)} does not take part: {plain(why)}", soft_wrap=True)
@@ -82,7 +84,7 @@ def bench(
             quick=quick,
             progress=lambda text: status.update(plain(text)),
         )
-    files = write_result(result, out or default_out())
+    files = write_result(result, folder)
     console.print(plain_lines(markdown(result)), soft_wrap=True)
     for path in files:
         console.print(f"wrote {plain(path)}", soft_wrap=True)

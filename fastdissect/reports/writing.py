@@ -58,7 +58,7 @@ def write_report(
         OutputError: the folder holds something else, or cannot be written.
 
     Example:
-        >>> write_report(fd.load("out"), fd.datasets.open("shapes"), "out/report")  # doctest: +SKIP
+        >>> write_report(fd.load("out"), fd.datasets.open_dataset("shapes"), "out/report")  # doctest: +SKIP
     """
     for what, value in (("top_images", top_images), ("tile", tile)):
         if value < 1:

@@ -133,3 +133,7 @@ def _check_records(path: Path, sparse: SparseActivations) -> None:
         raise OutputError(
             f"{path} is damaged: its arrays do not fit together; run again, or restore the file"
         )
+    if sparse.images.max(initial=0) >= max(1, sparse.shape[0]):
+        raise OutputError(
+            f"{path} is damaged: image {int(sparse.images.max())} of {sparse.shape[0]}; run again, or restore the file"
+        )

@@ -252,8 +252,9 @@ def test_a_handle_indexes_as_an_array(layer: SimpleNamespace) -> None:
     for wrong in (n, -n - 1):
         with pytest.raises(IndexError, match=f"0 to {n - 1}"):
             handle[wrong]
-    with pytest.raises(SettingError, match="an image's number or a slice"):
-        handle["late"]
+    for odd in ("late", np.array([1, 2]), 1.5, None):
+        with pytest.raises(SettingError, match="an image's number or a slice"):
+            handle[odd]
     with pytest.raises(ActivationError, match=r"handle on the retained cells.*features\[3:7\]"):
         np.asarray(handle)
     with pytest.raises(AttributeError, match="maxfeature has the images' maxima"):

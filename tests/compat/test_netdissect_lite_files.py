@@ -214,9 +214,10 @@ def test_data_answers_what_scripts_ask(broden: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("what", "name", "words"),
     [
-        ("module", "features_blobs", "offers FeatureOperator, clean.*use the features that"),
+        ("module", "features_blobs", "does not offer .*: use the features that"),
         ("module", "QuantileVector", "use fastdissect.TopQuantile"),
-        ("module", "nothing_like_it", "offers FeatureOperator, clean, generate_html_summary, hook_feature"),
+        ("module", "nothing_like_it", "has no attribute"),
+        ("module", "hook_features", "did you mean 'hook_feature'"),
         ("operator", "tally_job", "feature_extraction, quantile_threshold and tally"),
         ("data", "resolve_segmentation", "category_names.*fastdissect.datasets.Broden"),
     ],
@@ -229,6 +230,37 @@ def test_what_is_not_offered_names_what_is(
     with pytest.raises(AttributeError, match=words) as caught:
         getattr(of, name)
     assert name in str(caught.value)
+
+
+def test_an_import_of_what_is_not_offered_says_so_too() -> None:
+    with pytest.raises(ImportError, match=r"does not offer 'QuantileVector': use fastdissect\.TopQuantile"):
+        from fastdissect.compat.netdissect_lite import QuantileVector  # noqa: F401
+
+
+@pytest.mark.parametrize(("name", "value"), [("OUTPUT_FOLDER", "a\0b"), ("BATCH_SIZE", 10**20)])
+def test_settings_that_no_system_takes(name: str, value: Any, broden: Path, tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match=f"{name} is .*; expected "):
+        FeatureOperator(lite_settings(tmp_path, broden, **{name: value}))
+
+
+def test_names_of_labels_that_there_are_not(broden: Path, tmp_path: Path) -> None:
+    data = FeatureOperator(lite_settings(tmp_path, broden)).data
+    last = len(data.label) - 1
+    for ask in (data.name, data.all_names, data.frequency, data.coverage):
+        with pytest.raises(IndexError, match=f"a label number from 0 to {last}; got {last + 1}"):
+            ask(None, last + 1)
+        with pytest.raises(IndexError, match="a code of 'object' from 0 to"):
+            ask("object", 999)
+    first = data.segmentation_data("object", 0)
+    np.testing.assert_array_equal(data.segmentation_data("object", 0, c=-99), first)
+
+
+def test_a_category_without_labels(tmp_path: Path) -> None:
+    folder = write_broden(open_dataset("shapes:images=8,size=24"), tmp_path / "data")
+    table = folder / "c_object.csv"
+    table.write_bytes(table.read_bytes().splitlines(keepends=True)[0])
+    with pytest.raises(DataError, match=r"c_object\.csv: expected a row a label"):
+        FeatureOperator(lite_settings(tmp_path, folder))
 
 
 # one run, its files, and using it again

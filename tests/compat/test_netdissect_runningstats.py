@@ -155,7 +155,7 @@ def test_a_truncated_file_is_named(cls: Any, tmp_path: Path) -> None:
     ("make", "name", "value", "said"),
     [
         (top_k, "k", np.float64(3.5), "a whole number of at least 1; got 3.5"),
-        (top_k, "next", 99, "at most 15, the width of top_data; got 99"),
+        (top_k, "next", 99, "3 to 15, as count, k and top_data say; got 99"),
         (top_k, "top_index", np.zeros((4, 3), np.int64), r"shape \(4, 15\)"),
         (top_k, "data_shape", (5,), r"shape \(5, 15\)"),
         (top_k, "largest", "yes", "True or False; got 'yes'"),

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fastdissect.compat.baukit.stat import Stat, features_of, shaped
+from fastdissect.compat.baukit.stat import Stat, features_of, shape_of, shaped
 from fastdissect.compat.running.covariances import Covariances
 from fastdissect.compat.running.fields import Fields
 from fastdissect.compat.running.moments import Moments
@@ -72,8 +72,8 @@ class Mean(Stat):
 
     def load_state_dict(self, state: Any) -> None:
         fields = Fields(state, "Mean")
-        self._moments = read_moments(fields, deviations=False)
-        self.data_shape = fields.shape("data_shape") if fields.has("data_shape") else None
+        moments = read_moments(fields, deviations=False)
+        self.data_shape, self._moments = shape_of(fields, len(moments.sum())), moments
 
 
 class Variance(Mean):
@@ -93,8 +93,8 @@ class Variance(Mean):
 
     def load_state_dict(self, state: Any) -> None:
         fields = Fields(state, ("Variance", "RunningVariance"))
-        self._moments = read_moments(fields)
-        self.data_shape = fields.shape("data_shape") if fields.has("data_shape") else None
+        moments = read_moments(fields)
+        self.data_shape, self._moments = shape_of(fields, len(moments.sum())), moments
 
 
 class Covariance(Stat):
@@ -152,5 +152,5 @@ class Covariance(Stat):
 
     def load_state_dict(self, state: Any) -> None:
         fields = Fields(state, "Covariance")
-        self._pairs = read_covariances(fields)
-        self.data_shape = fields.shape("data_shape") if fields.has("data_shape") else None
+        pairs = read_covariances(fields)
+        self.data_shape, self._pairs = shape_of(fields, len(pairs.mean())), pairs

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from fastdissect.compat.baukit.stat import Stat
-from fastdissect.compat.running.quantile_state import levels_of_state, peer_fields
+from fastdissect.compat.running.quantile_fields import levels_of_state, peer_fields
 from fastdissect.compat.running.quantile_statistic import QuantileStatistic, StateSource
 
 __all__ = ["Quantile"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,11 @@ import torch
 from torch import Tensor
 
 from fastdissect.compat.running.batches import require_tensor
-from fastdissect.compat.running.fields import prefixed
+from fastdissect.compat.running.fields import Fields, prefixed
 from fastdissect.compat.running.state_files import read_state, write_state
 from fastdissect.errors import ActivationError, SettingError
 
-__all__ = ["CombinedStat", "Stat", "features_of", "shaped"]
+__all__ = ["CombinedStat", "Stat", "features_of", "shape_of", "shaped"]
 
 
 class Stat:
@@ -120,6 +121,16 @@ def features_of(data: Any, shape: tuple[int, ...] | None, caller: str) -> tuple[
     if shape is not None and own != shape:
         raise ActivationError(f"{caller}: expected samples of shape {shape} as in the first batch; got {own}")
     return tensor.reshape(len(tensor), torch.Size(own).numel()), own
+
+
+def shape_of(fields: Fields, features: int) -> tuple[int, ...] | None:
+    """The shape of a sample in a state, if it has one, which must have so many features."""
+    if not fields.has("data_shape"):
+        return None
+    shape = fields.shape("data_shape")
+    if math.prod(shape) != features:
+        raise fields.state.refuse("data_shape", f"a shape of {features} features, as the mean has", shape)
+    return shape
 
 
 def shaped(values: Tensor, shape: tuple[int, ...] | None) -> Tensor:

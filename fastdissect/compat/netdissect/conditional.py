@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable, Iterable, KeysView
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
@@ -90,10 +91,20 @@ class Conditional(Generic[S]):
         """Go on from a state: a path, an open `.npz`, or a dictionary."""
         state = read_state(dic, cls_name=type(self).__name__)
         conditions = np.asarray(state.need("conditions", "the list of conditions"))
-        if conditions.ndim != 1:
-            raise state.refuse("conditions", "the list of conditions", f"shape {conditions.shape}")
+        listed = conditions.tolist()
+        if conditions.ndim != 1 or not all(_is_condition(c) for c in listed):
+            found = f"{conditions.dtype} of shape {conditions.shape}"
+            raise state.refuse("conditions", "the list of conditions, numbers or strings", found)
+        parts = sum(key.endswith(".constructor") and key[:-12].isdigit() for key in state)
+        if len(set(listed)) != len(listed) or parts > len(listed):
+            expected = f"{max(parts, len(listed))} conditions, each once, as there are parts"
+            raise state.refuse("conditions", expected, f"{len(set(listed))}")
         self.conditionals = {}
         for i, condition in enumerate(conditions.tolist()):
             statistic: Any = type(self).statistic()
             statistic.set_state_dict(state.part(str(i)))
             self.conditionals[condition] = statistic
+
+
+def _is_condition(found: object) -> bool:
+    return isinstance(found, (int, str)) or (isinstance(found, float) and not math.isnan(found))

@@ -12,6 +12,8 @@ from fastdissect.errors import ActivationError
 
 __all__ = ["ConditionalSamples", "conditional_samples"]
 
+_DENSE = 1 << 20  # labels up to which counting each number is faster than sorting what occurs
+
 
 def conditional_samples(activations: Tensor, segments: Tensor) -> ConditionalSamples:
     """Split a batch of maps by the labels at their pixels.
@@ -104,6 +106,9 @@ class ConditionalSamples(Iterator[tuple[int, Tensor]]):
 
 def _present(labels: Tensor) -> Tensor:
     """The labels above 0 that occur, ascending, int64."""
+    if labels.numel() and int(labels.max()) > _DENSE:
+        found: Tensor = torch.unique(labels).long()
+        return found[found > 0]
     return torch.bincount(labels.reshape(-1), minlength=1)[1:].nonzero()[:, 0] + 1
 
 

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from fastdissect.compat.netdissect.conditional import Conditional
-from fastdissect.compat.running.quantile_settings import MEMORY
-from fastdissect.compat.running.quantile_state import levels_of_state, peer_fields
+from fastdissect.compat.running.quantile_fields import levels_of_state, peer_fields
+from fastdissect.compat.running.quantile_settings import MEMORY, require_rows
 from fastdissect.compat.running.quantile_statistic import QuantileStatistic, StateSource
 from fastdissect.compat.running.state_files import read_state
 from fastdissect.errors import SettingError
@@ -136,8 +136,9 @@ class RunningConditionalQuantile(Conditional[RunningQuantile]):
             ActivationError: see RunningQuantile.add.
         """
         rq = self.conditionals.get(condition) or RunningQuantile(**self.rq_args, memory=_UNBOUNDED)
-        if rq.device is not None and rq.device != incoming.device:
-            rq.to_(incoming.device)
+        rows = require_rows(incoming, None)
+        if rq.device is not None and rq.device != rows.device:
+            rq.to_(rows.device)
         before = rq.exact_bytes
         rq.add(incoming)
         self.conditionals[condition] = rq

@@ -13,6 +13,7 @@ from fastdissect.compat.netdissect.loading import Batches, items_in
 from fastdissect.compat.netdissect.quantile import RunningQuantile
 from fastdissect.compat.running.cache_files import read_cache, remedied, write_cache
 from fastdissect.compat.running.fields import prefixed
+from fastdissect.compat.running.quantile_settings import require_rows
 from fastdissect.compat.running.state_files import State
 from fastdissect.errors import ActivationError
 
@@ -107,7 +108,7 @@ class QuantileFeed:
 
     def add(self, batch: Any, rows: Tensor) -> None:
         """Take what compute made of a batch, [samples, units]."""
-        items = items_in(batch)
+        items, rows = items_in(batch), require_rows(rows, None)
         if self.quantile is None:
             total = self._total
             if (

@@ -15,6 +15,7 @@ from fastdissect.compat.netdissect.loading import Batches
 from fastdissect.compat.netdissect.running_tally import cached, save
 from fastdissect.compat.running.cache_files import remedied
 from fastdissect.compat.running.state_files import State
+from fastdissect.errors import ActivationError
 
 __all__ = ["tally_cat", "tally_cat_dict", "tally_each"]
 
@@ -59,7 +60,10 @@ def tally_cat(
         with remedied():
             return _tensor(state, "data")
     batches = Batches("cat", compute, dataset, sample_size, batch_size, **kwargs)
-    data = torch.cat([sample.detach().cpu() for _, sample in batches])
+    parts = [sample.detach().cpu() for _, sample in batches]
+    if not parts:
+        raise ActivationError("tally_cat: expected at least one batch; got an empty data set")
+    data = torch.cat(parts)
     save(cachefile, _arrays({"data": data}), arguments)
     return data
 

@@ -78,6 +78,8 @@ class RunningTopK:
             ActivationError: no tensor, another shape of a sample, dtype or device than before.
         """
         data = require_tensor(data, "RunningTopK.add")
+        if not data.dim():
+            raise ActivationError("RunningTopK.add: expected [samples, ...]; got a single number")
         shape = tuple(data.shape[1:])
         if self.data_shape is not None and shape != self.data_shape:
             raise ActivationError(

@@ -23,6 +23,7 @@ from fastdissect.compat.netdissect_lite.cleaning import clean
 from fastdissect.compat.netdissect_lite.hooking import hook_feature
 from fastdissect.compat.netdissect_lite.html import generate_html_summary
 from fastdissect.compat.netdissect_lite.operator import FeatureOperator
+from fastdissect.compat.running.not_offered import refuse
 
 __all__ = ["FeatureOperator", "clean", "generate_html_summary", "hook_feature"]
 
@@ -40,10 +41,4 @@ _INSTEAD = {
 
 
 def __getattr__(name: str) -> Any:
-    if name.startswith("__"):
-        raise AttributeError(name)
-    instead = _INSTEAD.get(name)
-    raise AttributeError(
-        f"fastdissect.compat.netdissect_lite offers {', '.join(__all__)}; not {name!r}"
-        + (f": use {instead}" if instead else "")
-    )
+    raise refuse(__name__, name, {old: f"use {new}" for old, new in _INSTEAD.items()})

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from fastdissect.errors import ActivationError, SettingError
 from fastdissect.kernels.keys import widen
 from fastdissect.layer import LayerDissection
+from fastdissect.unit_masks import require_cells
 
 if TYPE_CHECKING:
     from fastdissect.compat.netdissect_lite.extraction import Extraction
@@ -55,7 +56,7 @@ class LayerFeatures:
             return dense[(slice(None), *rest)] if rest else dense
         try:
             number = int(image.__index__())
-        except AttributeError:
+        except (AttributeError, TypeError):  # an array has __index__, but of one number alone
             raise SettingError(f"expected an image's number or a slice of them; got {image!r}") from None
         if not -len(self) <= number < len(self):
             raise IndexError(f"expected an image from 0 to {len(self) - 1}; got {number}")
@@ -83,6 +84,7 @@ class LayerFeatures:
         ends = np.cumsum(count)
         at = np.repeat(first - (ends - count), count) + np.arange(ends[-1] if len(ends) else 0)
         owner, place, values = np.repeat(unit, count), cells.cells[at], widen(cells.values[at], cells.kind)
+        require_cells(place, self.layer.shape, f"layer {self.name!r}, image {image}")
         total = self._means[image].astype(np.float64) * (height * width)
         total -= np.bincount(owner, weights=values, minlength=units)
         absent = height * width - np.bincount(owner, minlength=units)

@@ -43,7 +43,7 @@ class LiteSettings:
 
 
 def _is_text(value: Any) -> bool:
-    return isinstance(value, (str, Path)) and bool(str(value))
+    return isinstance(value, (str, Path)) and bool(str(value)) and "\0" not in str(value)
 
 
 def _is_names(value: Any) -> bool:
@@ -53,7 +53,7 @@ def _is_names(value: Any) -> bool:
 
 
 def _is_count(value: Any) -> bool:
-    return not isinstance(value, bool) and isinstance(value, numbers.Integral) and int(value) > 0
+    return not isinstance(value, bool) and isinstance(value, numbers.Integral) and 0 < int(value) < 1 << 31
 
 
 def _is_within(low: float, high: float) -> Callable[[Any], bool]:

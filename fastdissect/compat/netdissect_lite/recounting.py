@@ -14,7 +14,9 @@ from fastdissect.errors import SettingError
 from fastdissect.kernels import backend, get_num_threads
 from fastdissect.kernels.keys import keys
 from fastdissect.layer import LayerDissection
+from fastdissect.settings import rounded_down
 from fastdissect.types import Planes
+from fastdissect.unit_masks import require_cells
 
 __all__ = ["checked_thresholds", "recount", "suffices"]
 
@@ -29,17 +31,15 @@ def checked_thresholds(values: Any, units: int, layer: str) -> NDArray[np.float3
         SettingError: another shape, no numbers, or NaN.
     """
     try:
-        wide = np.asarray(values, np.float64)
+        found = rounded_down(values)
     except (TypeError, ValueError):
-        wide = np.full(0, np.nan)
-    if wide.shape != (units,) or np.isnan(wide).any():
+        found = np.full(0, np.nan, np.float32)
+    if found.shape != (units,) or np.isnan(found).any():
         raise SettingError(
             f"layer {layer!r}: expected thresholds [{units}], one a unit, without NaN; got "
-            f"{type(values).__name__} of shape {np.shape(wide)}"
+            f"{type(values).__name__} of shape {found.shape}"
         )
-    with np.errstate(over="ignore"):
-        narrow = wide.astype(np.float32)
-    return np.where(narrow > wide, np.nextafter(narrow, np.float32(-np.inf)), narrow)
+    return found
 
 
 def suffices(layer: LayerDissection, thresholds: NDArray[np.float32]) -> bool:
@@ -57,6 +57,7 @@ def recount(
     """
     assert layer.activations is not None
     tables = layer.upsampling
+    require_cells(layer.activations.cells, layer.shape, f"layer {layer.name!r}")
     cells = backend().prune(
         [layer.activations], keys(thresholds), tables.reach, tables.ring, get_num_threads()
     )

@@ -72,20 +72,20 @@ class SegmentationData:
 
     def name(self, category: str | None, j: int) -> str:
         """Name of label number j, or of the category's code j."""
-        return str(self.label[self._number(category, j)]["name"])
+        return str(self.label[self._label(category, j)]["name"])
 
     def all_names(self, category: str | None, j: int) -> list[str]:
         """The name and its synonyms."""
-        row = self.label[self._number(category, j)]
+        row = self.label[self._label(category, j)]
         return [str(row["name"]), *row.get("syns", [])]
 
     def frequency(self, category: str | None, j: int) -> int:
         """Images with the label, as the tables say."""
-        return int(self._rows(category)[j]["frequency"])
+        return int(self._row(category, j)["frequency"])
 
     def coverage(self, category: str | None, j: int) -> float:
         """The label's area in whole images, as the tables say."""
-        return float(self._rows(category)[j]["coverage"])
+        return float(self._row(category, j)["coverage"])
 
     def primary_categories_per_index(self) -> NDArray[np.int64]:
         """[labels]: index of each label's primary category; label 0 belongs to the last."""
@@ -99,7 +99,7 @@ class SegmentationData:
         """
         name = self._category(category)
         items = self.broden.items(self._image(i), self.category_names().index(name)) or [0]
-        item = items[c if c < len(items) else 0]
+        item = items[c if -len(items) <= c < len(items) else 0]
         if isinstance(item, str):
             labels = self.broden.label_map(i, item)
         else:
@@ -109,8 +109,15 @@ class SegmentationData:
     def _rows(self, category: str | None) -> list[Row]:
         return self.label if category is None else self.broden.tables.coded[self._category(category)]
 
-    def _number(self, category: str | None, j: int) -> int:
-        return int(j) if category is None else int(self._rows(category)[j]["number"])
+    def _row(self, category: str | None, j: int) -> Row:
+        rows = self._rows(category)
+        if not -len(rows) <= j < len(rows):
+            what = "label number" if category is None else f"code of {category!r}"
+            raise IndexError(f"expected a {what} from 0 to {len(rows) - 1}; got {j}")
+        return rows[j]
+
+    def _label(self, category: str | None, j: int) -> int:
+        return int(j) if category is None and self._row(None, j) else int(self._row(category, j)["number"])
 
     def _category(self, name: str) -> str:
         if name not in self.category:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fastdissect.datasets.tables import read_table, real_number, whole_number
 from fastdissect.datasets.vocabulary import MAX_LABEL
-from fastdissect.errors import SettingError, nearest
+from fastdissect.errors import DataError, SettingError, nearest
 
 __all__ = ["LiteTables", "Row", "read_tables"]
 
@@ -58,6 +58,8 @@ def read_tables(folder: Path, asked: tuple[str, ...], settings: str) -> LiteTabl
     }
     codes = {}
     for name, rows in coded.items():
+        if len(rows) < 2:
+            raise DataError(f"{folder / f'c_{name}.csv'}: expected a row a label of the category; got none")
         codes[name] = np.zeros(max(len(label), 1 + max(row["number"] for row in rows)), np.int64)
         for code, row in enumerate(rows):
             codes[name][row["number"]] = code

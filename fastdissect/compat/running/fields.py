@@ -14,6 +14,9 @@ from fastdissect.compat.running.state_files import State, read_state
 __all__ = ["Fields", "prefixed"]
 
 
+_MOST = (1 << 63) - 1  # what torch's integers hold
+
+
 def prefixed(prefix: str, state: Mapping[str, Any]) -> dict[str, Any]:
     """`count` becomes `PREFIX.count`: how the peers put several states into one file."""
     return {f"{prefix}.{name}": value for name, value in state.items()}
@@ -41,25 +44,34 @@ class Fields:
         """A whole number."""
         expected = f"a whole number of at least {at_least}"
         value = np.asarray(self.state.need(name, expected))
-        if value.shape != () or value.dtype.kind not in "iu" or int(value) < at_least:
+        if value.shape != () or value.dtype.kind not in "iu" or not at_least <= int(value) <= _MOST:
             raise self.state.refuse(name, expected, _described(value))
         return int(value)
 
     def flag(self, name: str, default: bool) -> bool:
         """True or False; `default` where the field is absent."""
         value = np.asarray(self.state.get(name, default))
-        if value.shape != () or value.dtype.kind not in "biu":
+        if value.shape != () or value.dtype.kind not in "biu" or int(value) not in (0, 1):
             raise self.state.refuse(name, "True or False", _described(value))
         return bool(value)
 
     def tensor(self, name: str, dims: int, kinds: str = "fiu") -> Tensor:
-        """A copy of an array of numbers, with this many dimensions; `kinds` are numpy's letters."""
+        """A copy of an array of numbers, with this many dimensions; `kinds` are numpy's letters.
+
+        Unsigned numbers wider than a byte, which torch hardly knows, come as int64.
+        """
         words = {"f": "floating", "i": "integer", "u": "unsigned", "b": "bool"}
         expected = f"an array of {dims} dimensions, {' or '.join(words[kind] for kind in kinds)}"
         value = np.asarray(self.state.need(name, expected))
         if value.ndim != dims or value.dtype.kind not in kinds:
             raise self.state.refuse(name, expected, _described(value))
-        return torch.from_numpy(value.copy())
+        if value.dtype.kind == "u" and value.itemsize > 1:
+            if value.max(initial=0) > _MOST:
+                raise self.state.refuse(name, f"numbers up to {_MOST}", int(value.max()))
+            value = value.astype(np.int64)
+        if value.dtype.kind == "f" and value.itemsize > 8:
+            raise self.state.refuse(name, "float16, float32 or float64", value.dtype)
+        return torch.from_numpy(value.astype(value.dtype.newbyteorder("="), order="C"))
 
     def shape(self, name: str) -> tuple[int, ...]:
         """A tuple of whole numbers; numpy keeps an empty one as floats."""

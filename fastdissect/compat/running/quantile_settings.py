@@ -100,8 +100,8 @@ def require_rows(incoming: object, like: Tensor | None) -> Tensor:
     if not isinstance(incoming, Tensor):
         raise ActivationError(f"expected a torch tensor [samples, units]; got {type(incoming).__name__}")
     shape = tuple(incoming.shape)
-    if len(shape) != 2 or (like is not None and shape[1] != like.shape[1]):
-        units = "units" if like is None else f"{like.shape[1]} units as before"
+    if len(shape) != 2 or not shape[1] or (like is not None and shape[1] != like.shape[1]):
+        units = "1 unit or more" if like is None else f"{like.shape[1]} units as before"
         raise ActivationError(
             f"expected [samples, {units}]; got shape {shape}; maps [N, K, h, w] become samples by "
             "maps.permute(0, 2, 3, 1).reshape(-1, K)"

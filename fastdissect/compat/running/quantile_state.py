@@ -1,4 +1,4 @@
-"""The peers' state of a quantile sketch: samples by level, and back.
+"""The peers' state of a quantile sketch, read: samples by level.
 
     netdissect    data: an array of objects, one [samples, units] a level, then None; sizes: capacities
     baukit        data.0, data.1, ...: the same arrays by themselves
@@ -15,16 +15,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from fastdissect.compat.running.quantile_stream import QuantileStream
 from fastdissect.compat.running.state_files import State
 
-__all__ = ["LoadedQuantile", "levels_of_state", "peer_fields", "read_quantile_state"]
+__all__ = ["LoadedQuantile", "read_quantile_state"]
 
 PEER_RATIO = 0.67  # of the capacities of a peer's neighbouring levels
-_DTYPES = (torch.float32, torch.float64, torch.float16)
+_STRAYS = 16  # factor by which weights and size may differ
 
 
 class LoadedQuantile(NamedTuple):
@@ -41,47 +39,6 @@ class LoadedQuantile(NamedTuple):
     largest: Tensor | None  # [units, rank], rising
 
 
-def peer_fields(stream: QuantileStream, resolution: int, buffersize: int, batchcount: int) -> dict[str, Any]:
-    """All fields of a state but the class and the levels' samples (see `levels_of_state`)."""
-    levels = levels_of_state(stream)
-    sizes = [max(resolution, len(levels[0]))] if len(levels) == 1 else [max(8, buffersize, len(levels[0]))]
-    for samples in levels[1:]:  # a peer needs room for half of the level below
-        sizes.append(max(8, buffersize, len(samples) + -(-sizes[-1] // 2)))
-    fields: dict[str, Any] = {
-        "resolution": resolution,
-        "depth": stream.like.shape[1],
-        "buffersize": buffersize,
-        "samplerate": 1.0,
-        "sizes": np.array(sizes),
-        "extremes": _array(stream.extremes()),
-        "size": stream.count,
-        "batchcount": batchcount,
-    }
-    if stream.like.dtype == torch.bfloat16:  # numpy has none: float32 holds the values
-        fields["fastdissect_dtype"] = "bfloat16"
-    if stream.sketch is not None:
-        fields["fastdissect_rank_variance"] = stream.sketch.variance
-        if stream.tail is not None:
-            fields["fastdissect_top_values"] = _array(stream.tail.largest().t())
-    return fields
-
-
-def levels_of_state(stream: QuantileStream) -> list[NDArray[Any]]:
-    """Samples [n, units] by level."""
-    if stream.store is not None:
-        return [_array(stream.store.sorted().t())]
-    samples: list[list[Tensor]] = [[values[:, :0]] for values in stream.held.levels]
-    for values, weight in stream.held.parts():
-        samples[weight.bit_length() - 1].append(values)
-    return [_array(torch.cat(own, dim=1).t()) for own in samples]
-
-
-def _array(values: Tensor) -> NDArray[Any]:
-    if values.dtype == torch.bfloat16:
-        values = values.float()
-    return np.ascontiguousarray(values.detach().cpu().numpy())
-
-
 def read_quantile_state(state: State) -> LoadedQuantile:
     """Check a state and take it apart.
 
@@ -90,7 +47,7 @@ def read_quantile_state(state: State) -> LoadedQuantile:
     """
     whole = {
         name: _whole(state, name, low)
-        for name, low in (("resolution", 1), ("depth", 0), ("buffersize", 1), ("size", 0))
+        for name, low in (("resolution", 1), ("depth", 1), ("buffersize", 1), ("size", 0))
     }
     batchcount = _whole(state, "batchcount", 0) if "batchcount" in state else 0
     depth, count = whole["depth"], whole["size"]
@@ -99,7 +56,7 @@ def read_quantile_state(state: State) -> LoadedQuantile:
     if len(extremes) != depth:
         raise state.refuse("extremes", f"shape ({depth}, 2)", f"shape {tuple(extremes.shape)}")
     halvings = _halvings(state)
-    held = sum(samples.shape[1] << level for level, samples in enumerate(levels))
+    held = _check_size(state, count, levels, halvings)
     exact = not halvings and held == levels[0].shape[1] == count
     levels = [samples[:, :0] for samples in levels[:1] * halvings] + levels
     if state.get("fastdissect_dtype") is not None and str(state["fastdissect_dtype"]) == "bfloat16":
@@ -113,15 +70,13 @@ def read_quantile_state(state: State) -> LoadedQuantile:
                 [torch.minimum(extremes[:, 0], low), torch.maximum(extremes[:, 1], high)], dim=1
             )
     if "fastdissect_rank_variance" in state:
-        variance = float(np.asarray(state["fastdissect_rank_variance"]))
+        variance = _variance(state)
     else:
         variance = _peers_variance(whole["resolution"], whole["buffersize"], count, levels, halvings)
     largest = None
     name = "fastdissect_top_values"
     if name in state:
-        largest = _samples(state, name, state[name], depth).to(extremes.dtype).contiguous()
-        if largest.shape[1] > count:
-            raise state.refuse(name, f"at most {count} values, the size", largest.shape[1])
+        largest = _largest(state, name, depth, count, extremes)
     return LoadedQuantile(
         whole["resolution"],
         whole["buffersize"],
@@ -138,7 +93,12 @@ def read_quantile_state(state: State) -> LoadedQuantile:
 def _found_levels(state: State) -> list[tuple[str, Any]]:
     """(field, samples) of the levels, lightest first, from either peer's layout."""
     if "data" in state:
-        return [("data", samples) for samples in state["data"] if samples is not None]
+        found = state["data"]
+        several = isinstance(found, (list, tuple)) or (isinstance(found, np.ndarray) and found.ndim)
+        levels = [samples for samples in found if samples is not None] if several else []
+        if not levels:
+            raise state.refuse("data", "an array of samples [n, units] for each level", _short(found))
+        return [("data", samples) for samples in levels]
     sizes = np.asarray(state.need("sizes", "the levels' capacities"))
     if sizes.ndim != 1 or not len(sizes):
         raise state.refuse("sizes", "a number for each level", f"shape {sizes.shape}")
@@ -149,6 +109,7 @@ def _found_levels(state: State) -> list[tuple[str, Any]]:
 def _samples(state: State, field: str, found: Any, depth: int) -> Tensor:
     """An array [n, depth] as a tensor [depth, n]."""
     array = np.asarray(found)
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
     if array.dtype not in (np.float16, np.float32, np.float64) or array.ndim != 2 or array.shape[1] != depth:
         raise state.refuse(field, f"floats of shape (n, {depth})", f"{array.dtype} of shape {array.shape}")
     if np.isnan(array).any():
@@ -156,9 +117,52 @@ def _samples(state: State, field: str, found: Any, depth: int) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(array.T))
 
 
+def _check_size(state: State, count: int, levels: list[Tensor], halvings: int) -> int:
+    """The number of values that the levels' samples stand for.
+
+    One level of weight 1 has every value. With several, a peer's thinning of odd numbers lets weights and size
+    differ, 5 times with the smallest sketches.
+    """
+    held = sum(samples.shape[1] << (level + halvings) for level, samples in enumerate(levels))
+    whole = len(levels) == 1 and not halvings
+    if held != count and (whole or held > count * _STRAYS or count > held * _STRAYS):
+        raise state.refuse(
+            "size", f"{held}{'' if whole else ' or so'}, which the levels' samples stand for", count
+        )
+    return held
+
+
+def _variance(state: State) -> float:
+    name = "fastdissect_rank_variance"
+    found = np.asarray(state[name])
+    if found.ndim or found.dtype.kind not in "fiu" or not 0 <= float(found) < math.inf:
+        raise state.refuse(name, "a number from 0", _short(state[name]))
+    return float(found)
+
+
+def _largest(state: State, name: str, depth: int, count: int, extremes: Tensor) -> Tensor | None:
+    """The exactly known largest values, of which the greatest is the extreme; None if there are none."""
+    found = _samples(state, name, state[name], depth)
+    if extremes.dtype == torch.bfloat16:
+        found = found.bfloat16()
+    if found.dtype != extremes.dtype:
+        raise state.refuse(name, f"{extremes.dtype} as the extremes", found.dtype)
+    if found.shape[1] > count:
+        raise state.refuse(name, f"at most {count} values, the size", found.shape[1])
+    if not found.shape[1]:
+        return None
+    if not torch.equal(found.amax(1), extremes[:, 1]):
+        raise state.refuse(name, "the greatest value of each unit among them, as in extremes", "others")
+    return found.contiguous()
+
+
+def _short(found: Any) -> str:
+    return f"{type(found).__name__} {str(found)[:60]!r}"
+
+
 def _whole(state: State, field: str, least: int) -> int:
     found = np.asarray(state.need(field, f"a whole number of {least} or more"))
-    if found.ndim or found.dtype.kind not in "iu" or int(found) < least:
+    if found.ndim or found.dtype.kind not in "iu" or not least <= int(found) < 1 << 62:
         raise state.refuse(field, f"a whole number of {least} or more", repr(found.tolist()))
     return int(found)
 

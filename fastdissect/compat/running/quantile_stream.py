@@ -161,6 +161,7 @@ class QuantileStream:
                 above &= False if values is None else x[unit] >= float(values[unit, 0])
             if values is not None and above.any():
                 found[unit, above] = self._from_top(x[unit, above], values[unit])
+        found[np.isnan(x)] = np.nan
         return found
 
     def _from_top(self, x: Floats, values: Tensor) -> Floats:

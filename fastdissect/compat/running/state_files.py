@@ -7,8 +7,10 @@ numpy_pickle.py).
 
 from __future__ import annotations
 
+import lzma
 import math
 import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -27,6 +29,19 @@ from fastdissect.files import atomic_write
 __all__ = ["MissingStateError", "State", "box_nulls", "read_state", "unbox_nulls", "write_state"]
 
 _NULL_BITS = 0xFFF8000000000002
+_DAMAGE = (  # what zipfile and numpy raise over bytes that are not theirs; RuntimeError: encrypted, NotImplemented...
+    ValueError,
+    TypeError,
+    EOFError,
+    OSError,
+    RuntimeError,
+    MemoryError,
+    zipfile.BadZipFile,
+    zlib.error,
+    SyntaxError,
+    tokenize.TokenError,
+    lzma.LZMAError,
+)
 _NULL = np.array(struct.unpack("<d", struct.pack("<Q", _NULL_BITS))[0])
 
 
@@ -91,7 +106,7 @@ def read_state(
         try:
             with zipfile.ZipFile(path) as archive:
                 state = _fields(archive, str(path))
-        except (zipfile.BadZipFile, EOFError, OSError) as error:
+        except _DAMAGE as error:
             if isinstance(error, OutputError):
                 raise
             raise OutputError(
@@ -117,7 +132,8 @@ def _check_class(state: State, names: tuple[str, ...]) -> None:
     """The peers write the constructor's full name and look at it never; a foreign one fails far from its cause."""
     if "constructor" not in state:
         return
-    found = str(np.asarray(state["constructor"]).item())
+    field = np.asarray(state["constructor"])
+    found = str(field.item()) if field.size == 1 else f"an array of shape {field.shape}"
     if found.removesuffix("()").rpartition(".")[2] not in names:
         expected = " or ".join(f"{name}()" for name in names)
         raise state.refuse("constructor", f"{expected}, of netdissect, baukit or fastdissect", repr(found))
@@ -128,12 +144,16 @@ def _fields(archive: zipfile.ZipFile, name: str) -> State:
     state.source = name
     for info in archive.infolist():
         field = info.filename.removesuffix(".npy")
+        if field in state:
+            raise state.refuse(field, "one array of that name", "two")
         try:
             with archive.open(info) as file:
                 state[field] = _array(file, info.file_size)
+                if file.read(1):  # and with it the checksum of what was read is looked at
+                    raise ValueError("bytes behind its end")
         except RefusedPickleError as error:
             raise state.refuse(field, "numpy arrays and plain containers", error) from error
-        except (ValueError, TypeError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
+        except _DAMAGE as error:
             raise state.refuse(field, "a numpy array", f"a damaged one ({error})") from error
     return state
 

@@ -64,14 +64,18 @@ def top_k_fields(top: TopK, shape: tuple[int, ...]) -> dict[str, Any]:
 def read_top_k(fields: Fields) -> tuple[TopK, tuple[int, ...]]:
     """(top k, shape of a sample)."""
     top = TopK(fields.integer("k", 1), fields.flag("largest", default=True))
+    count = fields.integer("count")
     shape = fields.shape("data_shape")
     values, index = fields.tensor("top_data", 2, "fiub"), fields.tensor("top_index", 2, "iu")
     fields.sized("top_index", index, tuple(values.shape))
     fields.sized("top_data", values, (math.prod(shape), values.shape[1]))
-    filled = fields.integer("next")
-    if filled > values.shape[1]:
-        raise fields.state.refuse("next", f"at most {values.shape[1]}, the width of top_data", filled)
-    top.restore(fields.integer("count"), values[:, :filled], index[:, :filled].long())
+    filled, width = fields.integer("next"), values.shape[1]
+    if top.k > width:  # a buffer is wider than k
+        raise fields.state.refuse("k", f"at most {width}, the width of top_data", top.k)
+    if not min(top.k, count) <= filled <= min(width, count):
+        expected = f"{min(top.k, count)} to {min(width, count)}, as count, k and top_data say"
+        raise fields.state.refuse("next", expected, filled)
+    top.restore(count, values[:, :filled], index[:, :filled].long())
     return top, shape
 
 
@@ -97,14 +101,16 @@ def read_moments(fields: Fields, deviations: bool = True) -> Moments:
     mean = fields.tensor("mean", 1, "f")
     moments.dtype = mean.dtype
     ours = fields.has("fastdissect_total")
-    moments.total = fields.tensor("fastdissect_total", 1, "f") if ours else mean.double() * moments.count
+    moments.total = mean.double() * moments.count
+    if ours:
+        total = fields.tensor("fastdissect_total", 1, "f").double()
+        moments.total = fields.sized("fastdissect_total", total, tuple(mean.shape))
+    moments.deviation = torch.zeros_like(moments.total)
     if deviations:
         name = "fastdissect_cmom2" if ours else "cmom2"
-        moments.deviation = fields.tensor(name, 1, "f").double()
-    else:
-        moments.deviation = torch.zeros_like(moments.total)
-    for name, found in (("total", moments.total), ("cmom2", moments.deviation)):
-        fields.sized(name, found, tuple(mean.shape))
+        moments.deviation = fields.sized(name, fields.tensor(name, 1, "f").double(), tuple(mean.shape))
+        if bool((moments.deviation < 0).any()):
+            raise fields.state.refuse(name, "squared deviations, from 0", "one below 0")
     return moments
 
 
@@ -129,10 +135,12 @@ def read_covariances(fields: Fields) -> Covariances:
     mean = fields.tensor("mean", 1, "f")
     pairs.dtype = mean.dtype
     ours = fields.has("fastdissect_total")
-    pairs.total = fields.tensor("fastdissect_total", 1, "f") if ours else mean.double() * pairs.count
-    pairs.products = fields.tensor("fastdissect_cmom2" if ours else "cmom2", 2, "f").double()
-    fields.sized("cmom2", pairs.products, (len(mean), len(mean)))
-    fields.sized("fastdissect_total", pairs.total, (len(mean),))
+    pairs.total = mean.double() * pairs.count
+    if ours:
+        total = fields.tensor("fastdissect_total", 1, "f").double()
+        pairs.total = fields.sized("fastdissect_total", total, (len(mean),))
+    name = "fastdissect_cmom2" if ours else "cmom2"
+    pairs.products = fields.sized(name, fields.tensor(name, 2, "f").double(), (len(mean), len(mean)))
     return pairs
 
 
@@ -160,7 +168,20 @@ def read_co_occurrence(fields: Fields, totals: bool) -> CoOccurrence:
         fields.sized("intersection", pairs.intersection, (len(pairs.intersection),) * 2)
         pairs.total_a = pairs.intersection.diagonal().clone()
         pairs.total_b = pairs.total_a.clone()
+    _bounded(fields, "intersection", pairs.intersection, torch.minimum(pairs.total_a[:, None], pairs.total_b))
+    if totals:
+        for name, total in (("total_a", pairs.total_a), ("total_b", pairs.total_b)):
+            _bounded(fields, name, total, torch.full_like(total, pairs.count))
+    else:
+        _bounded(fields, "intersection", pairs.total_a, torch.full_like(pairs.total_a, pairs.count))
     return pairs
+
+
+def _bounded(fields: Fields, name: str, found: Tensor, most: Tensor) -> None:
+    """Counts from 0 that are not above what they are a part of; beyond 2^24 the peers' own round."""
+    name = f"fastdissect_{name}" if fields.has(f"fastdissect_{name}") else name
+    if bool(((found < 0) | ((found > most) & (found < STALLS))).any()):
+        raise fields.state.refuse(name, "counts from 0, none above those of which it is a part", "others")
 
 
 def bincount_fields(counts: Bincounts) -> dict[str, Any]:
@@ -172,6 +193,8 @@ def read_bincounts(fields: Fields) -> Bincounts:
     """As `bincount_fields` wrote them."""
     counts = Bincounts()
     counts.count, counts.counts = fields.integer("count"), fields.tensor("bincount", 1, "iu").long()
+    if bool((counts.counts < 0).any()):
+        raise fields.state.refuse("bincount", "counts from 0", int(counts.counts.min()))
     return counts
 
 

@@ -52,13 +52,14 @@ class TopK:
             index: int64 [samples]; default: the number of the sample in the stream.
 
         Raises:
-            ActivationError: other features, dtype or device than before; an index of another length.
+            ActivationError: other features, dtype or device than before; an index of another length, or of floats.
         """
         if self._values is not None:
             require_match(data, len(self._values), self._values.device, "TopK.add", self._values.dtype)
-        if index is not None and tuple(index.shape) != (len(data),):
+        if index is not None and (tuple(index.shape) != (len(data),) or not _holds_integers(index)):
             raise ActivationError(
-                f"expected one index a sample, shape ({len(data)},); got shape {tuple(index.shape)}"
+                f"expected one index a sample, whole numbers of shape ({len(data)},); got shape "
+                f"{tuple(index.shape)}, {index.dtype}"
             )
         if self._values is None:
             self._values = data.new_empty((data.shape[1], 0))
@@ -170,6 +171,10 @@ class TopK:
 
 def _is_whole(value: object) -> bool:
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+def _holds_integers(index: Tensor) -> bool:
+    return not (index.dtype.is_floating_point or index.dtype.is_complex or index.dtype == torch.bool)
 
 
 def _positions(mask: Tensor) -> Tensor:
