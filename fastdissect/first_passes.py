@@ -41,6 +41,7 @@ class ValuePass:
         self, layer: str, units: int, kind: Kind, total: int, profile: Profile, omit: bool, memory: float
     ) -> None:
         self.layer, self.profile, self.omit = layer, profile, omit
+        self.memory = memory
         self.smallest = min(SMALLEST, memory / (1 + GROWTH))
         self.top = TopValues(units, rank_bounds(profile, max(1, total)).deepest)
         self.top.kind = kind
@@ -70,6 +71,8 @@ class ValuePass:
     def _append(self, cells: SparseActivations, count: int, missing: NDArray[np.int64]) -> None:
         self.top.append(cells.cell_start[cells.unit_start], cells.values, count, missing)
         self.top.rise(self.smallest)
+        if self.top.nbytes > self.memory / GROWTH:  # the risen bounds may keep a third more than the exact ones
+            self.top.prune()
 
     def thresholds(self) -> NDArray[np.float32]:
         """The exact thresholds, [units]."""

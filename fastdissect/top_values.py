@@ -23,7 +23,7 @@ from fastdissect.types import Kind
 __all__ = ["FRESH", "GROWTH", "TopValues"]
 
 GROWTH = 1.6  # a store is pruned when it has grown by this factor: see bench/README.md for the choice
-FRESH = 1.25  # the bounds rise whenever this many times as many values have been seen
+FRESH = 1.4  # the bounds rise whenever this many times as many values have been seen: see bench/README.md
 
 
 class TopValues:

@@ -16,7 +16,7 @@ template <typename T>
 py::array_t<T> to_array(Buffer<T>&& buffer) {
   const auto size = py::ssize_t(buffer.size);
   T* data = buffer.data.release();
-  py::capsule owner(data, [](void* p) { delete[] static_cast<T*>(p); });
+  py::capsule owner(data, &Memory::give);
   return py::array_t<T>(size, data, owner);
 }
 
@@ -24,7 +24,7 @@ py::array_t<T> to_array(Buffer<T>&& buffer) {
 inline py::array to_array(Buffer<unsigned char>&& buffer, const py::dtype& dtype) {
   const auto size = py::ssize_t(buffer.size) / dtype.itemsize();
   unsigned char* data = buffer.data.release();
-  py::capsule owner(data, [](void* p) { delete[] static_cast<unsigned char*>(p); });
+  py::capsule owner(data, &Memory::give);
   return py::array(dtype, {size}, {}, data, owner);
 }
 

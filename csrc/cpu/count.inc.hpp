@@ -59,17 +59,20 @@ inline void lerp_mask(const CountArguments& a, float threshold, const Extent& e,
   last_pixel_row = rows.first[e.last_row + 1];
   if (columns.cells <= kRowCells && columns.pixels >= 8) {  // a row of cells is one register: no runs
     const std::ptrdiff_t from = columns.first[left], to = columns.first[e.last_column + 1];
-    for (std::ptrdiff_t y = first_pixel_row; y < last_pixel_row; ++y) {
-      const std::ptrdiff_t t = rows.start[y], b = t + 1 < rows.cells ? t + 1 : t;
+    for (std::ptrdiff_t t = top; t <= e.last_row; ++t) {  // the pixel rows between two rows of cells
+      const std::ptrdiff_t b = t + 1 < rows.cells ? t + 1 : t;
       if (!(s.rows_above[t] | s.rows_above[b])) continue;
-      const CellRow row(s.map + t * columns.cells, s.map + b * columns.cells, rows.weights[2 * y + 1]);
-      if (!row.any_above(columns.cells, threshold)) continue;
-      for (std::ptrdiff_t x = from; x < to; x += 64) {
-        const std::ptrdiff_t n = to - x < 64 ? to - x : 64;
-        put_bits(s.mask, y * columns.pixels + x,
-                 row.pixels_above(columns.start, columns.fractions, int32_t(columns.cells - 1), threshold,
-                                  columns.pixels, x, n),
-                 n);
+      const CellRows between(s.map + t * columns.cells, s.map + b * columns.cells, columns.cells);
+      for (std::ptrdiff_t y = rows.first[t]; y < rows.first[t + 1]; ++y) {
+        const CellRow row = between.at(rows.weights[2 * y + 1]);
+        if (!row.any_above(threshold)) continue;
+        for (std::ptrdiff_t x = from; x < to; x += 64) {
+          const std::ptrdiff_t n = to - x < 64 ? to - x : 64;
+          put_bits(s.mask, y * columns.pixels + x,
+                   row.pixels_above(columns.start, columns.fractions, int32_t(columns.cells - 1), threshold,
+                                    columns.pixels, x, n),
+                   n);
+        }
       }
     }
     return;

@@ -7,16 +7,17 @@
 #include <vector>
 
 #include "arguments.hpp"
+#include "memory.hpp"
 
 namespace fd {
 
 // An uninitialised array that owns its memory.
 template <typename T>
 struct Buffer {
-  std::unique_ptr<T[]> data;
+  std::unique_ptr<T[], GiveBack> data;
   size_t size = 0;
   Buffer() = default;
-  explicit Buffer(size_t n) : data(new T[n]), size(n) {}
+  explicit Buffer(size_t n) : data(static_cast<T*>(Memory::take(n * sizeof(T)))), size(n) {}
   T* get() const { return data.get(); }
 };
 

@@ -31,12 +31,15 @@ int64_t scan_pixels(const PixelMap& m, float low, float high, PixelScratch& s) {
   }
   int64_t above = 0;
   if (lerp && columns.cells <= kRowCells && columns.pixels >= 8) {
-    for (std::ptrdiff_t y = top; y < bottom; ++y) {
+    for (std::ptrdiff_t y = top; y < bottom;) {
       const std::ptrdiff_t t = rows.start[y], b = t + 1 < rows.cells ? t + 1 : t;
-      const CellRow row(m.cells + t * columns.cells, m.cells + b * columns.cells, rows.weights[2 * y + 1]);
-      if (row.any_above(columns.cells, low))
-        above += row.split(columns.start, columns.fractions, int32_t(columns.cells - 1), low, high, columns.pixels,
-                           from, to, s.kept, s.count);
+      const CellRows between(m.cells + t * columns.cells, m.cells + b * columns.cells, columns.cells);
+      for (const std::ptrdiff_t end = rows.first[t + 1]; y < end; ++y) {
+        const CellRow row = between.at(rows.weights[2 * y + 1]);
+        if (row.any_above(low))
+          above += row.split(columns.start, columns.fractions, int32_t(columns.cells - 1), low, high, columns.pixels,
+                             from, to, s.kept, s.count);
+      }
     }
     return above;
   }

@@ -8,9 +8,7 @@
 //
 // Units are independent; each thread takes a contiguous range of them and the ranges are joined in order.
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
-#include <new>
 
 #include "drivers.hpp"
 #include "parallel.hpp"
@@ -20,28 +18,9 @@ namespace {
 #include "numbers.inc.hpp"
 #include "dilate.inc.hpp"
 
-// Memory for as much as could be kept; pages that are never written cost nothing.
-template <typename T>
-class Reserve {
- public:
-  explicit Reserve(size_t n = 0) : data_(static_cast<T*>(std::malloc(std::max<size_t>(n, 1) * sizeof(T)))) {
-    if (!data_) throw std::bad_alloc();
-  }
-  Reserve(Reserve&& other) noexcept : data_(other.data_) { other.data_ = nullptr; }
-  Reserve& operator=(Reserve&& other) noexcept {
-    std::swap(data_, other.data_);
-    return *this;
-  }
-  ~Reserve() { std::free(data_); }
-  T* get() const { return data_; }
-
- private:
-  T* data_;
-};
-
 struct Kept {
-  Reserve<uint32_t> images, lengths;
-  Reserve<unsigned char> cells, values;
+  Buffer<uint32_t> images, lengths;  // room for as much as could be kept; pages never written cost nothing
+  Buffer<unsigned char> cells, values;
   size_t records = 0, count = 0;
   std::vector<int64_t> records_of_unit;
 };
@@ -72,10 +51,10 @@ void prune_units(const std::vector<SparseView>& parts, std::ptrdiff_t first, std
     most_records += size_t(part.unit_start[last] - part.unit_start[first]);
     most_cells += size_t(part.cell_start[part.unit_start[last]] - part.cell_start[part.unit_start[first]]);
   }
-  kept.images = Reserve<uint32_t>(most_records);
-  kept.lengths = Reserve<uint32_t>(most_records);
-  kept.cells = Reserve<unsigned char>(most_cells * sizeof(Cell));
-  kept.values = Reserve<unsigned char>(most_cells * sizeof(V));
+  kept.images = Buffer<uint32_t>(most_records);
+  kept.lengths = Buffer<uint32_t>(most_records);
+  kept.cells = Buffer<unsigned char>(most_cells * sizeof(Cell));
+  kept.values = Buffer<unsigned char>(most_cells * sizeof(V));
   Cell* to_cells = reinterpret_cast<Cell*>(kept.cells.get());
   V* to_values = reinterpret_cast<V*>(kept.values.get());
 

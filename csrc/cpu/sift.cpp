@@ -39,7 +39,7 @@ class Lent {
   }
 
  private:
-  static constexpr size_t kMostKept = size_t(32) << 20;  // bytes; the planner's figure leaves room for it
+  static constexpr size_t kMostKept = size_t(16) << 20;  // bytes
   static std::mutex& lock() {
     static std::mutex m;
     return m;

@@ -239,18 +239,12 @@ constexpr std::ptrdiff_t kRowCells = 16;
 constexpr std::ptrdiff_t kRowCells = 0;
 #endif
 
-// A row of at most kRowCells cells between two rows of the map: upper + (lower - upper) * weight, and which cells of it
-// are above. Both rows may be read up to kRowCells cells (the map has that slack).
+// A row of at most kRowCells cells, interpolated; its pixels are found from it.
 struct CellRow {
 #if defined(__AVX512F__)
   __m512 cells;
-  CellRow(const float* upper, const float* lower, float weight) {
-    const __m512 a = _mm512_loadu_ps(upper);
-    cells = _mm512_add_ps(a, _mm512_mul_ps(_mm512_sub_ps(_mm512_loadu_ps(lower), a), _mm512_set1_ps(weight)));
-  }
-  bool any_above(std::ptrdiff_t n, float t) const {
-    return _mm512_cmp_ps_mask(cells, _mm512_set1_ps(t), _CMP_GT_OQ) & ((1u << n) - 1);
-  }
+  __mmask16 own;
+  bool any_above(float t) const { return _mm512_mask_cmp_ps_mask(own, cells, _mm512_set1_ps(t), _CMP_GT_OQ) != 0; }
   // bit i = pixel from + i is above, for i < n <= 64; last: number of the row's last cell
   uint64_t pixels_above(const int32_t* start, const float* fractions, int32_t last, float t, std::ptrdiff_t,
                         std::ptrdiff_t from, std::ptrdiff_t n) const {
@@ -294,12 +288,7 @@ struct CellRow {
   }
 #elif defined(__AVX2__)
   __m256 low, high;  // cells 0 ... 7 and 8 ... 15
-  CellRow(const float* upper, const float* lower, float weight)
-      : low(between(upper, lower, weight)), high(between(upper + 8, lower + 8, weight)) {}
-  static __m256 between(const float* upper, const float* lower, float weight) {
-    const __m256 a = _mm256_loadu_ps(upper);
-    return _mm256_add_ps(a, _mm256_mul_ps(_mm256_sub_ps(_mm256_loadu_ps(lower), a), _mm256_set1_ps(weight)));
-  }
+  uint32_t own;
   static uint32_t above(__m256 values, __m256 threshold) {
     return uint32_t(_mm256_movemask_ps(_mm256_cmp_ps(values, threshold, _CMP_GT_OQ)));
   }
@@ -309,9 +298,9 @@ struct CellRow {
     const __m256 beyond = _mm256_castsi256_ps(_mm256_cmpgt_epi32(cell, _mm256_set1_epi32(7)));
     return _mm256_blendv_ps(v, _mm256_permutevar8x32_ps(high, cell), beyond);
   }
-  bool any_above(std::ptrdiff_t n, float t) const {
+  bool any_above(float t) const {
     const __m256 threshold = _mm256_set1_ps(t);
-    return (above(low, threshold) | above(high, threshold) << 8) & ((1u << n) - 1);
+    return (above(low, threshold) | (own > 0xFF ? above(high, threshold) << 8 : 0)) & own;
   }
   // `pixels` >= 8: the last eight are read again rather than beyond the table
   uint64_t pixels_above(const int32_t* start, const float* fractions, int32_t last, float t, std::ptrdiff_t pixels,
@@ -351,16 +340,48 @@ struct CellRow {
     return over;
   }
 #else
-  CellRow(const float*, const float*, float) {}
   int64_t split(const int32_t*, const float*, int32_t, float, float, std::ptrdiff_t, std::ptrdiff_t, std::ptrdiff_t,
                 float*, size_t&) const {
     return 0;
   }
-  bool any_above(std::ptrdiff_t, float) const { return false; }
+  bool any_above(float) const { return false; }
   uint64_t pixels_above(const int32_t*, const float*, int32_t, float, std::ptrdiff_t, std::ptrdiff_t,
                         std::ptrdiff_t) const {
     return 0;
   }
+#endif
+};
+
+// Two neighbouring rows of n <= kRowCells cells: at(w) is upper + (lower - upper) * w. Both may be read up to kRowCells
+// cells (the map has that slack).
+struct CellRows {
+#if defined(__AVX512F__)
+  __m512 upper, difference;
+  __mmask16 own;
+  CellRows(const float* first, const float* second, std::ptrdiff_t n)
+      : upper(_mm512_loadu_ps(first)),
+        difference(_mm512_sub_ps(_mm512_loadu_ps(second), upper)),
+        own(__mmask16((1u << n) - 1)) {}
+  CellRow at(float weight) const {
+    return CellRow{_mm512_add_ps(upper, _mm512_mul_ps(difference, _mm512_set1_ps(weight))), own};
+  }
+#elif defined(__AVX2__)
+  __m256 low, high, low_difference, high_difference;
+  uint32_t own;
+  CellRows(const float* first, const float* second, std::ptrdiff_t n)
+      : low(_mm256_loadu_ps(first)),
+        high(_mm256_loadu_ps(first + 8)),
+        low_difference(_mm256_sub_ps(_mm256_loadu_ps(second), low)),
+        high_difference(_mm256_sub_ps(_mm256_loadu_ps(second + 8), high)),
+        own((1u << n) - 1) {}
+  CellRow at(float weight) const {
+    const __m256 w = _mm256_set1_ps(weight);
+    return CellRow{_mm256_add_ps(low, _mm256_mul_ps(low_difference, w)),
+                   _mm256_add_ps(high, _mm256_mul_ps(high_difference, w)), own};
+  }
+#else
+  CellRows(const float*, const float*, std::ptrdiff_t) {}
+  CellRow at(float) const { return CellRow(); }
 #endif
 };
 
