@@ -71,7 +71,9 @@ class ValuePass:
     def _append(self, cells: SparseActivations, count: int, missing: NDArray[np.int64]) -> None:
         self.top.append(cells.cell_start[cells.unit_start], cells.values, count, missing)
         self.top.rise(self.smallest)
-        if self.top.nbytes > self.memory / GROWTH:  # the risen bounds may keep a third more than the exact ones
+        if (
+            self.top.nbytes > self.memory / GROWTH
+        ):  # the risen bounds may keep a third more than the exact ones
             self.top.prune()
 
     def thresholds(self) -> NDArray[np.float32]:

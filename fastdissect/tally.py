@@ -48,6 +48,13 @@ class Tally:
     cut: float = 0.04
     cut_inclusive: bool = False
 
+    def __repr__(self) -> str:
+        found = self.summary()
+        return (
+            f"Tally({self.path.name!r}: {len(self.best)} units, {len(self.categories)} categories, "
+            f"{found.detectors} detectors, {found.unique_detectors} unique)"
+        )
+
     def units(self) -> pd.DataFrame:
         """Return a row a unit: unit (from 0), label, category, iou, detector, "<q>-label", "<q>-iou"."""
         import pandas as pd

@@ -550,3 +550,10 @@ def test_profiles_differ_per_layer(tmp_path):
     dissection(one, two).save(tmp_path)
     assert load(tmp_path)["b"].profile == PROFILES["dissect-2020"]
     assert load(tmp_path).profile == one.profile
+
+
+def test_a_folder_of_runs_names_them(tmp_path: Path) -> None:
+    (tmp_path / "trained").mkdir()
+    (tmp_path / "trained" / "run.json").write_text("{}")
+    with pytest.raises(OutputError, match=r"is no finished run; it holds trained: name one"):
+        load(tmp_path)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -333,3 +334,11 @@ def test_the_written_rows_are_lites(seed):
 def test_a_cut_is_an_iou(tmp_path, cut):
     with pytest.raises(SettingError, match="expected cut to be an IoU from 0 to 1"):
         read_tally(tmp_path / "absent.csv", cut=cut)
+
+
+def test_a_table_shows_itself_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "alexnet.csv"
+    path.write_text(
+        "unit,category,label,score,q-label,q-truth,q-activation,q-intersect,q-iou\n1,q,a,0.5,a,2,2,1,0.5\n"
+    )
+    assert repr(read_tally(path)) == "Tally('alexnet.csv': 1 units, 1 categories, 1 detectors, 1 unique)"

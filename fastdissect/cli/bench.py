@@ -57,7 +57,7 @@ def bench(
       fastdissect bench --rows quantile --quick
 
     A peer that is only a repository is given by its folder, or does not take part; those on PyPI come with
-    pip install 'fastdissect[bench]'. The exit code is 1 if a contestant fails.
+    pip install 'fastdissect\\[bench]'. The exit code is 1 if a contestant fails.
     """
     del verbose, traceback
     from fastdissect.benchmarks.bench import check_groups, require_writable, run_benchmark, write_result

@@ -121,9 +121,9 @@ def _read_json(path: Path) -> dict[str, Any]:
     try:
         run = json.loads(path.read_bytes())
     except FileNotFoundError:
-        raise OutputError(
-            f"{path} is missing: {path.parent} is no finished run; finish it with the same command"
-        ) from None
+        inside = sorted(run.parent.name for run in path.parent.glob("*/run.json"))
+        remedy = f"it holds {', '.join(inside)}: name one" if inside else "finish it with the same command"
+        raise OutputError(f"{path} is missing: {path.parent} is no finished run; {remedy}") from None
     except OSError as error:
         raise OutputError(f"{path} cannot be read: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
+import sys
 import warnings
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
 __all__ = ["generate_html_summary"]
 
-log = logging.getLogger("fastdissect")
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{name}</title>
 <meta http-equiv="refresh" content="0; url={link}"></head>
-<body><p><a href="{link}">The report of {name}</a></p></body></html>
+<body><p><a href="{link}">The report of {name}</a></p>
+<p>Units are numbered from 0 there; tally.csv, as NetDissect-Lite's, numbers them from 1.</p></body></html>
 """
 
 
@@ -112,7 +112,7 @@ def generate_html_summary(
     write_bytes(page, _PAGE.format(name=escape(layer), link=link).encode())
     if isinstance(features, LayerFeatures):
         features.extraction.reported.add(features.name)
-    log.info("report: %s", page)
+    sys.stdout.write(f"report of {layer}: {page}\n")  # as Lite says where its page lies
 
 
 def _warn_of_layout(**arguments: tuple[Any, Any]) -> None:
