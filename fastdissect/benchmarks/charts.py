@@ -32,7 +32,7 @@ def draw(result: Mapping[str, Any], folder: Path) -> list[Path]:
     matplotlib.use("svg")
     plots = importlib.import_module("matplotlib.pyplot")
     written = []
-    with plots.rc_context({"svg.hashsalt": "fastdissect", "font.size": 8}):
+    with plots.rc_context({"svg.hashsalt": "fastdissect", "svg.fonttype": "none", "font.size": 8}):
         bars = [record for record in result["rows"] if "failed" not in record]
         if bars:
             written.append(_save(plots, _bars(plots, bars), folder / "peers.svg"))
@@ -74,13 +74,14 @@ def _bars(plots: Any, own: Sequence[Mapping[str, Any]]) -> Any:
         bars = panel.barh(places, medians, color=colours, xerr=(low, high), error_kw={"linewidth": 0.8})
         panel.set_yticks(places, [r["contestant"] for r in mine])
         panel.bar_label(bars, [f"{m:.3g}" for m in medians], padding=3)
-        if max(medians) > 5 * min(medians):
+        wide = max(medians) > 5 * min(medians)
+        if wide:
             panel.set_xscale("log")
             panel.set_xlim(min(medians) / 3, max(medians) * 3)
         else:
             panel.set_xlim(0, max(medians) * 1.2)
         panel.set_title(f"{case[0]}: {case[1]}", fontsize=8)
-        panel.set_xlabel(mine[0]["unit"])
+        panel.set_xlabel(mine[0]["unit"] + (" (logarithmic)" if wide else ""))
     return figure
 
 
