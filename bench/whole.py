@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from machine import paired, spread, write
-from networks import resnet18
 
 import fastdissect as fd
 from fastdissect.batches import DatasetBatches
+from fastdissect.benchmarks.networks import resnet18
 from fastdissect.datasets import Dataset, Shapes, open_dataset, write_broden
 from fastdissect.models import load_model
 from fastdissect.packing import columns_of

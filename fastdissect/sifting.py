@@ -31,6 +31,7 @@ from fastdissect.types import ActivationView, Kind, Profile, SparseActivations, 
 __all__ = ["LayerSifter", "Sieved", "fault_error"]
 
 PIXEL_FRESH = 1.6  # in place of FRESH where the quantile is over upsampled maps, which are dearer to count
+TIED = 0.9  # a prune that leaves this much met ties: only the exact rank lets them fall away
 SMALLEST = 1 << 22  # bytes below which pruning is not worth a call
 
 
@@ -144,14 +145,20 @@ class LayerSifter:
             self.missing = self.missing + sifted.missing
             self.parts.append(sifted.cells)
             self.nbytes += sifted.cells.nbytes
-            full = self.known is None and self.nbytes > max(SMALLEST, GROWTH * self._pruned)
-            if self.known is None and (full or self.images >= self._fresh * self._raised):
-                self._raise()
-                if full:
-                    self._forget()
-                if self.nbytes > max(SMALLEST, GROWTH * self._pruned):
-                    self.prune()
+            if self.known is None:
+                self._rise()
         return sifted
+
+    def _rise(self) -> None:
+        """Now and then: raise the bounds; forget what they leave behind once the store has grown by GROWTH."""
+        before = self.nbytes
+        full = before > max(SMALLEST, GROWTH * self._pruned)
+        if full or self.images >= self._fresh * self._raised:
+            self._raise()
+        if full:
+            self._forget()
+            if self._shown() and self.nbytes > TIED * before:
+                self.prune()
 
     def _shown(self) -> bool:
         """True once every unit has shown r values."""

@@ -197,6 +197,22 @@ def test_ties_do_not_fill_the_memory(tmp_path: Path) -> None:
     assert_same(sifter.finish(), expected(view, own, table))
 
 
+@pytest.mark.parametrize("population", ["raw", "upsampled"])
+def test_constant_units_are_forgotten_on_the_way(population: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No pivot has enough above it, so the bound must rise to the exact rank."""
+    monkeypatch.setattr(sifting, "SMALLEST", 0)
+    own, table = (
+        profile(quantile=0.02, population=population),
+        make_upsampling("half-pixel", (8, 8), (16, 16)),
+    )
+    view = ActivationView(np.ones((60, 5, 8, 8), np.float32), "float32")
+    sifter = sifter_of(view, own, table)
+    for piece in pieces(view, list(range(4, 60, 4))):
+        sifter.add(piece)
+        assert sifter.nbytes < view.data.nbytes / 4
+    assert sifter.finish().thresholds.tolist() == [1] * 5
+
+
 @pytest.mark.parametrize("passes", [1, 2, 3])
 def test_what_a_collector_refuses(tmp_path: Path, passes: int) -> None:
     own, table = profile(quantile=0.1), make_upsampling("half-pixel", (8, 8), (16, 16))

@@ -227,57 +227,24 @@ def test_a_data_set_without_a_length() -> None:
     assert tally.tally_quantile(same, Stream()).size() == 50
 
 
-def test_tally_quantile_tells_its_total(monkeypatch: pytest.MonkeyPatch) -> None:
-    totals = totals_given(monkeypatch)
-    pixels = normal(23, 3, 4, 4)
-
-    def rows(maps: Tensor) -> Tensor:
-        return maps.permute(0, 2, 3, 1).reshape(-1, 3)
-
-    rq = tally.tally_quantile(rows, pixels, batch_size=5)
-    assert totals == [23 * 16]
-    assert torch.equal(rq.quantiles(1.0), pixels.amax((0, 2, 3)))
-    tally.tally_quantile(rows, pixels, batch_size=5, sample_size=11)
-    tally.tally_quantile(rows, pixels, batch_size=5, drop_last=True)
-    tally.tally_quantile(rows, pixels, batch_size=5, total=1000)
-    tally.tally_topk_and_quantile(lambda b: (b.amax((2, 3)), rows(b)), pixels, batch_size=5)
-    assert totals == [23 * 16, 11 * 16, 20 * 16, 1000, 23 * 16]
-
-
-def totals_given(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """The totals that quantiles are told, those that begin empty for a cache file left out."""
-    from fastdissect.compat.netdissect import running_tally
-
-    totals = []
-
-    class Told(runningstats.RunningQuantile):
-        def __init__(self, *args: Any, total: int | None = None, **kwargs: Any) -> None:
-            totals.append(total)
-            super().__init__(*args, total=total, **kwargs)
-
-    monkeypatch.setattr(running_tally, "RunningQuantile", Told)
-    return totals
-
-
-def test_rows_that_differ_between_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two rows for each of the first items, three for the later ones: the guess was wrong, and is dropped."""
-    totals = totals_given(monkeypatch)
+def test_rows_may_differ_between_batches_and_total_is_a_bound() -> None:
+    """Two rows for each of the first items, three for the later ones."""
     numbers = torch.arange(12.0)[:, None]
 
     def rows(batch: Tensor) -> Tensor:
         return batch.repeat(2 if batch[0] < 6 else 3, 1)
 
-    with pytest.warns(UserWarning, match="beginning again without one: give total="):
-        top, rq = tally.tally_topk_and_quantile(lambda b: (b, rows(b)), numbers, batch_size=3, k=2)
-    assert totals == [24, None]
+    top, rq = tally.tally_topk_and_quantile(lambda b: (b, rows(b)), numbers, batch_size=3, k=2, total=30)
     assert rq.size() == 6 * 2 + 6 * 3
+    assert rq.quantiles(1.0).tolist() == [11]
     assert top.size() == 12
     assert top.result()[1].tolist() == [[11, 10]]
-    with pytest.raises(ActivationError, match="total"):
-        tally.tally_quantile(rows, numbers, batch_size=3, total=24)
-    fewer = tally.tally_quantile(lambda b: rows(11 - b), numbers, batch_size=3)
-    assert totals[-1] == 36
-    assert fewer.size() == 30
+    for run in (
+        tally.tally_quantile,
+        lambda c, *a, **k: tally.tally_topk_and_quantile(lambda b: (b, c(b)), *a, **k),
+    ):
+        with pytest.raises(ActivationError, match="expected at most total = 24 samples"):
+            run(rows, numbers, batch_size=3, total=24)
 
 
 def test_tally_quantile_uses_r_and_memory() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sized
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -73,23 +73,15 @@ class Batches:
         self._what, self._compute = what, compute
         self.loader = make_loader(dataset, sample_size, batch_size, **kwargs)
 
-    @property
-    def items(self) -> int | None:
-        """Items that all batches have together; None where that is not known beforehand."""
-        sampler, size = self.loader.sampler, self.loader.batch_size
-        if not isinstance(sampler, Sized) or size is None:
-            return None
-        return len(sampler) // size * size if self.loader.drop_last else len(sampler)
-
-    def __iter__(self) -> Iterator[tuple[Any, Any]]:
-        """(batch, what compute made of it)."""
+    def __iter__(self) -> Iterator[Any]:
+        """What compute made of each batch."""
         try:
             total = len(self.loader)
         except TypeError:  # an iterable data set
             total = 0
         with progress_bar(self._what, total, show=None if total else False) as advance:
             for batch in self.loader:
-                yield batch, call_compute(self._compute, batch)
+                yield call_compute(self._compute, batch)
                 advance(1)
 
 

@@ -108,7 +108,7 @@ def tally_topk(
     """The k largest values of each unit and their items' numbers; `compute` returns [items, units]."""
 
     def run(top: RunningTopK) -> RunningTopK:
-        for _, sample in Batches("top k", compute, dataset, sample_size, batch_size, **kwargs):
+        for sample in Batches("top k", compute, dataset, sample_size, batch_size, **kwargs):
             top.add(sample)
         return top
 
@@ -126,7 +126,7 @@ def tally_mean(
     """Mean and variance of each unit; `compute` returns [samples, units]."""
 
     def run(moments: RunningVariance) -> RunningVariance:
-        for _, sample in Batches("mean", compute, dataset, sample_size, batch_size, **kwargs):
+        for sample in Batches("mean", compute, dataset, sample_size, batch_size, **kwargs):
             moments.add(sample)
         return moments
 
@@ -145,7 +145,7 @@ def tally_bincount(
     """How often each whole number occurs; along `multi_label_axis` the numbers are of the same sample."""
 
     def run(counts: RunningBincount) -> RunningBincount:
-        for _, sample in Batches("bincount", compute, dataset, sample_size, batch_size, **kwargs):
+        for sample in Batches("bincount", compute, dataset, sample_size, batch_size, **kwargs):
             labels = 1 if multi_label_axis is None else sample.shape[multi_label_axis]
             counts.add(sample, size=sample.numel() // max(1, labels))
         return counts
@@ -164,7 +164,7 @@ def tally_all_intersection_and_union(
     """Intersections and unions of two binary signals; `compute` returns two bool batches [samples, features]."""
 
     def run(pairs: RunningAllIntersectionAndUnion) -> RunningAllIntersectionAndUnion:
-        for _, (a, b) in Batches("intersections", compute, dataset, sample_size, batch_size, **kwargs):
+        for a, b in Batches("intersections", compute, dataset, sample_size, batch_size, **kwargs):
             pairs.add(a, b)
         return pairs
 

@@ -44,7 +44,7 @@ def tally_conditional_topk(
             first += items
             return compute(*batch, numbers)
 
-        for _, samples in Batches("top k", numbered, dataset, sample_size, batch_size, **kwargs):
+        for samples in Batches("top k", numbered, dataset, sample_size, batch_size, **kwargs):
             for condition, data, index in samples:
                 top.add(condition, data, index)
         return top
@@ -78,7 +78,7 @@ def tally_conditional_quantile(
     def run(quantiles: RunningConditionalQuantile) -> RunningConditionalQuantile:
         common: set[Any] = set()
         batches = Batches("quantiles", compute, dataset, sample_size, batch_size, **kwargs)
-        for i, (_, samples) in enumerate(batches):
+        for i, samples in enumerate(batches):
             for condition, sample in samples:
                 quantiles.add(condition, sample if i == 0 or condition in common else sample.cpu())
             if not i & (i - 1):  # at 0 and the powers of two
@@ -105,7 +105,7 @@ def tally_conditional_mean(
     """
 
     def run(moments: RunningConditionalVariance) -> RunningConditionalVariance:
-        for _, samples in Batches("mean", compute, dataset, sample_size, batch_size, **kwargs):
+        for samples in Batches("mean", compute, dataset, sample_size, batch_size, **kwargs):
             counts = samples.indicator_counts() if isinstance(samples, ConditionalSamples) else None
             if counts is None:
                 for condition, sample in samples:

@@ -1,4 +1,4 @@
-"""The tallies of netdissect that have quantiles or extremes: the number of samples is found out where possible."""
+"""The tallies of netdissect that have quantiles or extremes."""
 
 from __future__ import annotations
 
@@ -8,13 +8,7 @@ from typing import Any
 
 from fastdissect.compat.netdissect.loading import Batches
 from fastdissect.compat.netdissect.quantile import RunningQuantile
-from fastdissect.compat.netdissect.running_tally import (
-    QuantileFeed,
-    Statistic,
-    feed_quantile,
-    tallied,
-    tallied_together,
-)
+from fastdissect.compat.netdissect.running_tally import Statistic, tallied, tallied_together
 from fastdissect.compat.netdissect.top_k import RunningTopK
 
 __all__ = ["tally_extremek", "tally_extremek_and_quantile", "tally_quantile", "tally_topk_and_quantile"]
@@ -36,27 +30,19 @@ def tally_quantile(
 ) -> RunningQuantile:
     """Quantiles of each unit; `compute` returns [samples, units].
 
-    Where the data set has a length, the rows of the first batch tell how many there will be in all, so the upper
-    tail stays exact beyond `memory`.
+    Exact while the values fit `memory`; beyond it the upper tail stays exact (`.exact_from`).
 
     Args:
         r: the peer's resolution (the peer itself ignores it here).
-        total: samples in all, or an upper bound, where the first batch does not tell it.
+        total: samples in all, or an upper bound; going past it is an error.
         memory: bytes for retained values.
-
-    Warns:
-        UserWarning: a later batch has more rows an item than the first; the data set is then read again.
     """
-    options = _options(r, memory)
+    options = _options(r, total, memory)
 
-    def run(_: RunningQuantile) -> RunningQuantile:
-        batches = Batches("quantiles", compute, dataset, sample_size, batch_size, **kwargs)
-
-        def take(feed: QuantileFeed) -> None:
-            for batch, sample in batches:
-                feed.add(batch, sample)
-
-        return feed_quantile(batches, total, options, take)
+    def run(quantile: RunningQuantile) -> RunningQuantile:
+        for sample in Batches("quantiles", compute, dataset, sample_size, batch_size, **kwargs):
+            quantile.add(sample)
+        return quantile
 
     return tallied(lambda: RunningQuantile(**options), run, cachefile, {"sample_size": sample_size, "r": r})
 
@@ -115,8 +101,8 @@ def tally_extremek_and_quantile(
     return found["rtk"], found["rbk"], found["rq"]
 
 
-def _options(r: int, memory: int | None) -> dict[str, Any]:
-    return {"r": r} if memory is None else {"r": r, "memory": memory}
+def _options(r: int, total: int | None, memory: int | None) -> dict[str, Any]:
+    return {"r": r, "total": total} | ({} if memory is None else {"memory": memory})
 
 
 def _extremes(
@@ -134,27 +120,17 @@ def _extremes(
 ) -> Mapping[str, Any]:
     """Top k by name, and behind them a quantile unless r is None, in one run."""
     arguments: dict[str, Any] = {"sample_size": sample_size, "k": k}
-    empty: dict[str, Statistic] = {name: RunningTopK(k=k, largest=way) for name, way in largest.items()}
+    empty: dict[str, RunningTopK | RunningQuantile] = {
+        name: RunningTopK(k=k, largest=way) for name, way in largest.items()
+    }
     if r is not None:
         arguments["r"] = r
-        empty["rq"] = RunningQuantile(**_options(r, memory))
+        empty["rq"] = RunningQuantile(**_options(r, total, memory))
 
     def run() -> Mapping[str, Statistic]:
-        batches = Batches("top k", compute, dataset, sample_size, batch_size, **kwargs)
-        tops: dict[str, RunningTopK] = {}
-
-        def take(feed: QuantileFeed | None) -> None:
-            tops.update({name: RunningTopK(k=k, largest=way) for name, way in largest.items()})
-            for batch, samples in batches:
-                for top, sample in zip(tops.values(), samples, strict=False):
-                    top.add(sample)
-                if feed is not None:
-                    feed.add(batch, samples[len(tops)])
-
-        if r is None:
-            take(None)
-            return tops
-        quantile = feed_quantile(batches, total, _options(r, memory), take)
-        return {**tops, "rq": quantile}
+        for samples in Batches("top k", compute, dataset, sample_size, batch_size, **kwargs):
+            for statistic, sample in zip(empty.values(), samples, strict=False):
+                statistic.add(sample)
+        return empty
 
     return tallied_together(empty, run, cachefile, arguments)

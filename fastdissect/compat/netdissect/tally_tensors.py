@@ -60,7 +60,7 @@ def tally_cat(
         with remedied():
             return _tensor(state, "data")
     batches = Batches("cat", compute, dataset, sample_size, batch_size, **kwargs)
-    parts = [sample.detach().cpu() for _, sample in batches]
+    parts = [sample.detach().cpu() for sample in batches]
     if not parts:
         raise ActivationError("tally_cat: expected at least one batch; got an empty data set")
     data = torch.cat(parts)
@@ -82,7 +82,7 @@ def tally_cat_dict(
     if state is not None:
         return _tensors(state, arguments)
     parts: dict[str, list[Tensor]] = defaultdict(list)
-    for _, samples in Batches("cat", compute, dataset, sample_size, batch_size, **kwargs):
+    for samples in Batches("cat", compute, dataset, sample_size, batch_size, **kwargs):
         for name, value in samples.items():
             parts[name].append(value.detach().cpu())
     data = {name: torch.cat(values) for name, values in parts.items()}

@@ -75,7 +75,7 @@ def gather_topk(
             return compute([wanted[item] for item in items], *batch)
 
         options = {"batch_size": 10, **kwargs}
-        for _, pairs in Batches("top items", with_ranks, dataset, None, sampler=order, **options):
+        for pairs in Batches("top items", with_ranks, dataset, None, sampler=order, **options):
             for (unit, rank), data in pairs:
                 gathered.add(unit, rank, data)
         return gathered
