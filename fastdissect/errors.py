@@ -13,6 +13,7 @@ __all__ = [
     "ActivationError",
     "BackendError",
     "DataError",
+    "DeviceMemoryError",
     "FastdissectError",
     "LayerError",
     "ModelError",
@@ -52,6 +53,10 @@ class OutputError(FastdissectError, OSError):
 
 class BackendError(FastdissectError, RuntimeError):
     """A backend that was asked for and is not available."""
+
+
+class DeviceMemoryError(FastdissectError, MemoryError):
+    """A GPU's memory does not suffice."""
 
 
 def nearest(name: str, options: Iterable[str], count: int = 5) -> str:

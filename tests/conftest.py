@@ -7,6 +7,8 @@ import signal
 from collections.abc import Callable, Iterator
 
 import pytest
+from cuda_on_host.facing import Facing, as_cupy, can_run
+from cuda_on_host.fixture import Cupy
 from hypothesis import HealthCheck, settings
 
 from fastdissect.kernels import Backend, available, selection
@@ -28,10 +30,19 @@ settings.register_profile(
 settings.load_profile("repeatable")
 
 
-@pytest.fixture(scope="session", params=available())
+@pytest.fixture(scope="session", params=[*(n for n in available() if n != "cuda"), *["cuda"] * can_run()])
 def backend(request: pytest.FixtureRequest) -> Backend:
-    """Each backend of this machine in turn."""
-    return get_backend(request.param)
+    """Each backend of this machine in turn; the CUDA kernels run on the CPU where there is no GPU."""
+    return Facing() if request.param == "cuda" else get_backend(request.param)
+
+
+@pytest.fixture
+def cuda() -> Iterator[Cupy]:
+    """CuPy, or its stand-in where there is no GPU: `import cupy` gives it until the test's end."""
+    if not can_run():
+        pytest.skip("the CUDA kernels run on a GPU, or on x86-64 with g++")
+    with as_cupy() as module:
+        yield module
 
 
 @pytest.fixture

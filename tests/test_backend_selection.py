@@ -9,10 +9,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from cuda_on_host.fixture import Cupy
 
 import fastdissect.kernels
 from fastdissect.errors import BackendError, SettingError
-from fastdissect.kernels import available, backend, get_num_threads, selection, set_num_threads
+from fastdissect.kernels import available, backend, backend_for, get_num_threads, selection, set_num_threads
 
 
 def test_every_backend_that_is_offered_loads_and_has_its_name() -> None:
@@ -23,13 +24,57 @@ def test_every_backend_that_is_offered_loads_and_has_its_name() -> None:
 
 
 def test_compiled_sets_come_first_and_best_first() -> None:
-    order = ["cpp-v4", "cpp-v3", "cpp-base", "numba", "reference"]
+    order = ["cuda", "cpp-v4", "cpp-v3", "cpp-base", "numba", "reference"]
     assert list(available()) == [name for name in order if name in available()]
 
 
-def test_the_best_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_best_of_the_host_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("FASTDISSECT_BACKEND", raising=False)
-    assert backend().name == available()[0]
+    assert backend().name == backend_for(np.zeros(1)).name == selection.on_host()[0] != "cuda"
+
+
+def test_cuda_comes_first_where_nothing_keeps_it_from_running(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(selection, "kernels_problem", lambda: None)
+    assert available.__wrapped__() == ("cuda", *selection.on_host())
+    monkeypatch.setattr(selection, "kernels_problem", lambda: "it is missing: pip install it")
+    assert available.__wrapped__() == selection.on_host()
+
+
+def test_cuda_by_name_says_what_is_missing(
+    monkeypatch: pytest.MonkeyPatch, force_backend: Callable[[str], None]
+) -> None:
+    monkeypatch.setattr(selection, "kernels_problem", lambda: "it is missing: pip install it")
+    with pytest.raises(BackendError, match="backend cuda cannot run here: it is missing: pip install it"):
+        backend("cuda")
+    force_backend("cuda")
+    for call in (backend, lambda: backend_for(np.zeros(1))):
+        with pytest.raises(BackendError, match="FASTDISSECT_BACKEND=cuda cannot run here: it is missing"):
+            call()
+
+
+def test_a_device_array_runs_where_it_lies(
+    cuda: Cupy, monkeypatch: pytest.MonkeyPatch, force_backend: Callable[[str], None]
+) -> None:
+    monkeypatch.delenv("FASTDISSECT_BACKEND", raising=False)
+    monkeypatch.setattr(selection, "kernels_problem", lambda: None)
+    array = cuda.zeros(3, np.float32)
+    assert backend_for(array).name == "cuda"
+    assert backend("cuda").name == "cuda"
+    force_backend("cuda")
+    assert backend_for(array).name == backend_for(np.zeros(1)).name == "cuda"
+    force_backend("numba")
+    with pytest.raises(
+        BackendError, match=r"expected arrays on the host, .*=numba runs; got one on cuda:0; pass"
+    ):
+        backend_for(array)
+
+
+def test_cuda_keeps_denormals_whatever_the_host_does(monkeypatch: pytest.MonkeyPatch, cuda: Cupy) -> None:
+    monkeypatch.setattr(selection, "kernels_problem", lambda: None)
+    monkeypatch.setattr(selection, "_keeps_denormals", lambda: False)
+    assert backend("cuda").name == "cuda"
+    with pytest.raises(BackendError, match="set_flush_denormal"):
+        backend("reference")
 
 
 @pytest.mark.parametrize("name", available())
@@ -52,12 +97,12 @@ def test_a_core_that_does_not_load_is_not_passed_over(monkeypatch: pytest.Monkey
     monkeypatch.delattr(fastdissect.kernels, "cpp", raising=False)
     monkeypatch.setitem(sys.modules, "fastdissect.kernels.cpp", None)
     with pytest.raises(BackendError, match="compiled core is installed but does not load"):
-        available.__wrapped__()
+        selection.on_host.__wrapped__()
 
 
 def test_without_core_and_numba_the_reference_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(selection.importlib.util, "find_spec", lambda name: None)
-    assert available.__wrapped__() == ("reference",)
+    assert selection.on_host.__wrapped__() == ("reference",)
 
 
 def test_flushed_denormals_are_refused_by_all_but_the_compiled_ones() -> None:
@@ -72,7 +117,7 @@ def test_flushed_denormals_are_refused_by_all_but_the_compiled_ones() -> None:
                 refused[name] = str(error)
     finally:
         torch.set_flush_denormal(False)
-    assert set(refused) == {name for name in available() if not name.startswith("cpp")}
+    assert set(refused) == {name for name in selection.on_host() if not name.startswith("cpp")}
     assert all("set_flush_denormal" in message for message in refused.values())
     for name in available():
         backend(name)
@@ -114,10 +159,10 @@ def test_a_forked_child_computes_too() -> None:
     code = """
 import os, warnings, numpy as np
 warnings.simplefilter("ignore")
-from fastdissect.kernels import available, backend
+from fastdissect.kernels import backend, selection
 from fastdissect.types import ActivationView
 view = ActivationView(np.random.default_rng(0).normal(size=(4, 64, 5, 5)).astype(np.float32), "float32")
-for name in available():
+for name in selection.on_host():  # CUDA itself does not survive a fork
     sums = lambda: backend(name).sift(view, np.zeros(64, np.uint32), 1, False, False, 4).means.tobytes()
     before = sums()
     child = os.fork()

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from fastdissect.types import ActivationView, Kind, Planes, SparseActivations, Upsampling
 
-__all__ = ["Backend", "Fault", "PackedLabels", "Sifted", "Values"]
+__all__ = ["Backend", "DeviceBackend", "Fault", "PackedLabels", "Sifted", "Sifting", "Values"]
 
 
 class Fault(NamedTuple):
@@ -206,4 +206,44 @@ class Backend(Protocol):
         `upsample(a_k) > T_k`, absent cells read as T_k. Its area counts for category q in images where
         present[image, q] (None: where a label of q lies under the mask).
         """
+        ...
+
+
+class Sifting(Protocol):
+    """A sift under way on a device: the view has been read in the stream's order, whatever happens to it later."""
+
+    def settle(self) -> Sifted:
+        """What `sift` gives; waits for the device. After a DeviceMemoryError it may be called again."""
+        ...
+
+
+class DeviceBackend(Backend, Protocol):
+    """A backend whose bulk arrays lie in a device's memory.
+
+    There are activations, retained cells and values, and bounds; means, maxima, missing values and faults come as
+    NumPy arrays, and small tables are taken from either side.
+    """
+
+    def begin_sift(
+        self,
+        view: ActivationView,
+        bounds: NDArray[np.uint32],
+        reach: int,
+        ring: bool,
+        omit: bool,
+        threads: int,
+    ) -> Sifting:
+        """Start a `sift` without waiting for the device."""
+        ...
+
+    def starts(self, cells: SparseActivations) -> NDArray[np.int64]:
+        """Where each unit's cells begin, [units + 1]: cell_start[unit_start]."""
+        ...
+
+    def upload(self, array: NDArray[Any], beside: Any) -> Any:
+        """A host array's copy on the device of another array."""
+        ...
+
+    def zeros(self, shape: tuple[int, ...], dtype: DTypeLike, beside: Any) -> Any:
+        """Zeros on the device of another array."""
         ...

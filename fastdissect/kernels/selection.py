@@ -1,4 +1,4 @@
-"""Which backend runs: the best that this machine offers, or the one that FASTDISSECT_BACKEND names."""
+"""Which backend runs: the one on whose side the arrays lie, the best there, or what FASTDISSECT_BACKEND names."""
 
 from __future__ import annotations
 
@@ -6,22 +6,36 @@ import functools
 import importlib.util
 import os
 import sys
+from typing import Any
 
 import numpy as np
 
+from fastdissect.device_arrays import is_on_device, where
 from fastdissect.errors import BackendError, SettingError, nearest
+from fastdissect.kernels.cuda.problem import kernels_problem
 from fastdissect.kernels.protocol import Backend
 
-__all__ = ["available", "backend", "get_num_threads", "set_num_threads"]
+__all__ = ["available", "backend", "backend_for", "get_num_threads", "on_host", "set_num_threads"]
 
 _threads: int | None = None
 
 
 @functools.cache
 def available() -> tuple[str, ...]:
-    """Names of the backends on this machine, best first: "cpp-v4", "cpp-v3", "cpp-base", "numba", "reference".
+    """Names of the backends on this machine, best first: "cuda", "cpp-v4", "cpp-v3", "cpp-base", "numba", "reference".
 
-    A compiled core that is there but does not load is an error, not a silent step down.
+    Raises:
+        BackendError: as `on_host`.
+    """
+    return (*(("cuda",) if kernels_problem() is None else ()), *on_host())
+
+
+@functools.cache
+def on_host() -> tuple[str, ...]:
+    """Names of the backends for NumPy arrays, best first.
+
+    Raises:
+        BackendError: a compiled core is there but does not load: that is no reason for a silent step down.
     """
     names: list[str] = []
     if importlib.util.find_spec("fastdissect._core"):
@@ -39,17 +53,26 @@ def available() -> tuple[str, ...]:
 
 
 def backend(name: str | None = None) -> Backend:
-    """The backend called `name`; without one, what FASTDISSECT_BACKEND says, else the best available.
+    """The backend called `name`; without one, what FASTDISSECT_BACKEND says, else the best for NumPy arrays.
 
     Raises:
-        BackendError: the name is not available here; the message lists what is.
+        BackendError: the name is not available here; the message lists what is, or says what CUDA lacks.
     """
+    asked = name
     if name is None:
-        name = os.environ.get("FASTDISSECT_BACKEND") or available()[0]
-        if name not in available():
-            raise _unavailable(name, f"FASTDISSECT_BACKEND={name}")
+        name = os.environ.get("FASTDISSECT_BACKEND") or on_host()[0]
+        asked = f"FASTDISSECT_BACKEND={name}"
+    if name == "cuda":
+        problem = kernels_problem()
+        if problem is not None:
+            raise BackendError(f"backend {asked} cannot run here: {problem}")
+    elif name not in on_host():
+        raise BackendError(
+            f"backend {asked} is not available here; this machine offers {', '.join(available())}"
+            f"{nearest(name, available())}"
+        )
     found = _backend(name)
-    if not name.startswith("cpp") and not _keeps_denormals():
+    if not name.startswith(("cpp", "cuda")) and not _keeps_denormals():
         raise BackendError(
             f"backend {name!r} cannot give exact results while denormals are flushed to zero "
             "(torch.set_flush_denormal(True)?); switch that off, or use a compiled backend"
@@ -57,10 +80,31 @@ def backend(name: str | None = None) -> Backend:
     return found
 
 
+def backend_for(array: Any) -> Backend:
+    """The backend for an array where it lies: "cuda" for one on a GPU, `backend()` for one on the host.
+
+    FASTDISSECT_BACKEND=cuda has NumPy arrays uploaded.
+
+    Raises:
+        BackendError: as `backend`; or FASTDISSECT_BACKEND names a backend of the host, and the array lies on a GPU.
+    """
+    if not is_on_device(array):
+        return backend()
+    forced = os.environ.get("FASTDISSECT_BACKEND") or "cuda"
+    if forced != "cuda":
+        raise BackendError(
+            f"expected arrays on the host, where FASTDISSECT_BACKEND={forced} runs; got one on {where(array)}; "
+            "pass the array on the CPU (tensor.cpu(), array.get()), or unset FASTDISSECT_BACKEND"
+        )
+    return _backend("cuda")
+
+
 @functools.cache
 def _backend(name: str) -> Backend:
-    if name not in available():
-        raise _unavailable(name, name)
+    if name == "cuda":
+        from fastdissect.kernels.cuda.backend import Cuda
+
+        return Cuda()
     if name.startswith("cpp"):
         from fastdissect.kernels.cpp import Cpp
 
@@ -72,13 +116,6 @@ def _backend(name: str) -> Backend:
     from fastdissect.kernels.reference import Reference
 
     return Reference()
-
-
-def _unavailable(name: str, asked: str) -> BackendError:
-    offered = ", ".join(available())
-    return BackendError(
-        f"backend {asked} is not available here; this machine offers {offered}{nearest(name, available())}"
-    )
 
 
 def _keeps_denormals() -> bool:

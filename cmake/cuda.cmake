@@ -1,0 +1,92 @@
+# One fatbin per csrc/cuda/*.cu, and manifest.json, by which kernels/cuda/sources.py notices a stale or too new one.
+# The sources themselves reach the wheel by pyproject.toml, also where nothing is compiled.
+if(FD_CUDA STREQUAL "OFF")
+  return()
+endif()
+set(FD_CUDA_TARGETS 75 80 86 89 90 100 120)  # as far as this nvcc knows them; PTX of the oldest and newest besides
+
+function(fd_no_cuda why)
+  if(FD_CUDA STREQUAL "AUTO")
+    message(STATUS "CUDA kernels are not compiled ahead of time: ${why}")
+  else()
+    message(FATAL_ERROR "FD_CUDA=${FD_CUDA}, but ${why}")
+  endif()
+endfunction()
+
+find_program(NVCC nvcc PATHS /usr/local/cuda/bin)
+if(NOT NVCC)
+  fd_no_cuda("there is no nvcc")
+  return()
+endif()
+execute_process(COMMAND ${NVCC} --version OUTPUT_VARIABLE FD_NVCC_SAYS ERROR_QUIET)
+execute_process(COMMAND ${NVCC} --list-gpu-arch OUTPUT_VARIABLE FD_NVCC_KNOWS ERROR_QUIET)
+string(REGEX MATCH "release ([0-9]+\\.[0-9]+)" _ "${FD_NVCC_SAYS}")
+set(FD_NVCC_RELEASE "${CMAKE_MATCH_1}")
+set(FD_GENCODE)
+set(FD_COMPILED)
+foreach(target IN LISTS FD_CUDA_TARGETS)
+  if(FD_NVCC_KNOWS MATCHES "compute_${target}[\r\n]")
+    list(APPEND FD_GENCODE "-gencode=arch=compute_${target},code=sm_${target}")
+    list(APPEND FD_COMPILED ${target})
+  endif()
+endforeach()
+if(NOT FD_COMPILED)
+  fd_no_cuda("${NVCC} knows none of ${FD_CUDA_TARGETS}")
+  return()
+endif()
+list(GET FD_COMPILED 0 FD_OLDEST)
+list(GET FD_COMPILED -1 FD_NEWEST)
+list(APPEND FD_GENCODE "-gencode=arch=compute_${FD_OLDEST},code=compute_${FD_OLDEST}"
+                       "-gencode=arch=compute_${FD_NEWEST},code=compute_${FD_NEWEST}")
+list(REMOVE_DUPLICATES FD_GENCODE)
+
+# The options of both compilers stand in one place.
+set(FD_OPTIONS_FILE ${CMAKE_CURRENT_SOURCE_DIR}/fastdissect/kernels/cuda/sources.py)
+file(STRINGS ${FD_OPTIONS_FILE} FD_OPTIONS_LINE REGEX "^OPTIONS = \\(.*\\)$")
+string(REGEX MATCHALL "\"[^\"]+\"" FD_OPTIONS "${FD_OPTIONS_LINE}")
+list(JOIN FD_OPTIONS ", " FD_OPTIONS_JSON)
+string(REPLACE "\"" "" FD_OPTIONS "${FD_OPTIONS}")
+if(NOT FD_OPTIONS)
+  message(FATAL_ERROR "${FD_OPTIONS_FILE} has no line OPTIONS = (\"...\", ...)")
+endif()
+
+# An nvcc that refuses the host's compiler, say, must not cost the compiled core.
+set(FD_PROBE ${CMAKE_CURRENT_BINARY_DIR}/probe.cu)
+file(WRITE ${FD_PROBE} "#include <cstdint>\nextern \"C\" __global__ void fd_probe(int64_t* p) { *p = 0; }\n")
+execute_process(COMMAND ${NVCC} -fatbin ${FD_OPTIONS} ${FD_GENCODE} -o ${FD_PROBE}.fatbin ${FD_PROBE}
+                RESULT_VARIABLE FD_PROBE_FAILED OUTPUT_VARIABLE FD_PROBE_LOG ERROR_VARIABLE FD_PROBE_LOG)
+if(FD_PROBE_FAILED)
+  fd_no_cuda("${NVCC} fails on an empty kernel: ${FD_PROBE_LOG}")
+  return()
+endif()
+
+file(GLOB FD_CUDA_SOURCES CONFIGURE_DEPENDS csrc/cuda/*.cu)
+file(GLOB FD_CUDA_HEADERS CONFIGURE_DEPENDS csrc/cuda/*.cuh)
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS
+             ${FD_OPTIONS_FILE} ${FD_CUDA_SOURCES} ${FD_CUDA_HEADERS})
+set(FD_FATBINS)
+set(FD_LINES)
+foreach(source IN LISTS FD_CUDA_SOURCES)
+  get_filename_component(stem ${source} NAME_WE)
+  set(fatbin ${CMAKE_CURRENT_BINARY_DIR}/device/${stem}.fatbin)
+  add_custom_command(OUTPUT ${fatbin}
+                     COMMAND ${NVCC} -fatbin ${FD_OPTIONS} ${FD_GENCODE} -o ${fatbin} ${source}
+                     DEPENDS ${source} ${FD_CUDA_HEADERS} ${FD_OPTIONS_FILE} VERBATIM)
+  list(APPEND FD_FATBINS ${fatbin})
+endforeach()
+# The digest is `sources.digest()`: a line a file, sorted by name ("a.cu" before "a.cuh").
+foreach(source IN LISTS FD_CUDA_SOURCES FD_CUDA_HEADERS)
+  get_filename_component(name ${source} NAME)
+  file(SHA256 ${source} content)
+  list(APPEND FD_LINES "${name} ${content}\n")
+endforeach()
+list(SORT FD_LINES COMPARE STRING)
+list(JOIN FD_LINES "" FD_LINES)
+string(SHA256 FD_DIGEST "${FD_LINES}")
+list(JOIN FD_COMPILED ", " FD_COMPILED_JSON)
+set(FD_MANIFEST ${CMAKE_CURRENT_BINARY_DIR}/device/manifest.json)
+file(WRITE ${FD_MANIFEST} "{\"cuda\": \"${FD_NVCC_RELEASE}\", \"targets\": [${FD_COMPILED_JSON}], \
+\"options\": [${FD_OPTIONS_JSON}], \"sources\": \"${FD_DIGEST}\"}\n")
+add_custom_target(fd_cuda ALL DEPENDS ${FD_FATBINS})
+install(FILES ${FD_FATBINS} ${FD_MANIFEST} DESTINATION fastdissect/csrc/cuda)
+message(STATUS "CUDA kernels: ${NVCC} ${FD_NVCC_RELEASE} for ${FD_COMPILED}")
