@@ -1,6 +1,6 @@
-"""Arrays of any library -> one strided view [images, units, height, width], in place.
+"""Arrays of any library -> one strided view [images, units, height, width], in place, on the CPU or on a GPU.
 
-torch and cupy are looked up by the array's own type, never imported: whoever holds a tensor has them loaded.
+torch is looked up by the array's own type, never imported: whoever holds a tensor has it loaded.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from fastdissect.device_arrays import foreign_to_device, is_on_device, torch_to_device
 from fastdissect.errors import ActivationError, SettingError
 from fastdissect.types import ActivationView, Kind
 
@@ -29,20 +30,22 @@ def activation_view(array: Any, layout: str = "NCHW") -> ActivationView:
     """View activations in place as [images, units, height, width]; nothing is copied.
 
     Args:
-        array: float32, float16 or bfloat16; numpy array or torch tensor on the CPU, of any strides.
-            [N, K, h, w] for "NCHW", [N, h, w, K] for "NHWC", [N, T, K] for "NTC" (a 1 x T map), and
-            [N, K] (fully connected: a 1 x 1 map) for either.
+        array: float32, float16 or bfloat16, of any strides: a numpy array, a torch tensor on the CPU or a CUDA
+            device, a CuPy array, or anything that lies on a CUDA device and says so by DLPack or
+            `__cuda_array_interface__`. [N, K, h, w] for "NCHW", [N, h, w, K] for "NHWC", [N, T, K] for "NTC"
+            (a 1 x T map), and [N, K] (fully connected: a 1 x 1 map) for either.
 
     Raises:
         SettingError: unknown layout.
-        ActivationError: another dtype, number of dimensions or device, each with the remedy.
+        ActivationError: another dtype, number of dimensions or device, or a CUDA device without CuPy; each with
+            the remedy.
 
     >>> activation_view(np.zeros((2, 7, 7, 5), np.float32), "NHWC").data.shape
     (2, 5, 7, 7)
     """
     if layout not in LAYOUTS:
         raise SettingError(f"expected a layout of {', '.join(LAYOUTS)}; got {layout!r}")
-    data, kind = _host_array(array)
+    data, kind = _strided(array)
     if data.ndim == 2:
         return ActivationView(data[:, :, None, None], kind)
     if layout == "NTC" and data.ndim == 3:
@@ -56,34 +59,34 @@ def activation_view(array: Any, layout: str = "NCHW") -> ActivationView:
     )
 
 
-def _host_array(array: Any) -> tuple[np.ndarray[Any, Any], Kind]:
-    library = owner(array)
-    if library == "torch":
+def _strided(array: Any) -> tuple[Any, Kind]:
+    """The array in place, as a NumPy or CuPy array (bfloat16: its bits), and its kind."""
+    if owner(array) == "torch":
         return _from_torch(array)
-    if library == "cupy":
-        raise ActivationError(
-            "expected activations on the CPU (numpy, or torch on the CPU); got a cupy array; "
-            "this build has no CUDA kernels: pass array.get()"
-        )
-    if not isinstance(array, np.ndarray):
-        raise ActivationError(f"expected a numpy array or torch tensor; got {type(array).__name__}")
+    if not isinstance(array, np.ndarray) and not is_on_device(array):
+        found = foreign_to_device(array)
+        if found is None:
+            raise ActivationError(
+                f"expected a numpy array, a torch tensor, or an array on a CUDA device; got {type(array).__name__}"
+            )
+        array = found
     name = array.dtype.name
     if name not in _KINDS or not array.dtype.isnative:
-        raise _wrong_dtype(name, "array.astype(np.float32)")
+        raise _wrong_dtype(name, f"array.astype({'np' if isinstance(array, np.ndarray) else 'cupy'}.float32)")
     data = array.view(np.uint16) if name == "bfloat16" else array
-    if any(s % data.itemsize for s in data.strides) or not data.flags.aligned:
+    aligned = data.flags.aligned if isinstance(array, np.ndarray) else data.data.ptr % data.itemsize == 0
+    if any(s % data.itemsize for s in data.strides) or not aligned:
         raise ActivationError(
             f"expected aligned activations; got strides {data.strides} of {name}; pass np.ascontiguousarray(array)"
         )
     return data, _KINDS[name]
 
 
-def _from_torch(tensor: Any) -> tuple[np.ndarray[Any, Any], Kind]:
+def _from_torch(tensor: Any) -> tuple[Any, Kind]:
     torch = sys.modules["torch"]
-    if tensor.device.type != "cpu":
+    if tensor.device.type not in ("cpu", "cuda"):
         raise ActivationError(
-            f"expected activations on the CPU; got a tensor on {tensor.device}; "
-            "this build has no CUDA kernels: pass tensor.cpu()"
+            f"expected activations on the CPU or a CUDA device; got a tensor on {tensor.device}; pass tensor.cpu()"
         )
     name = str(tensor.dtype).removeprefix("torch.")
     if name not in _KINDS:
@@ -91,6 +94,8 @@ def _from_torch(tensor: Any) -> tuple[np.ndarray[Any, Any], Kind]:
     if tensor.layout is not torch.strided:
         raise ActivationError(f"expected a dense tensor; got layout {tensor.layout}; pass tensor.to_dense()")
     tensor = tensor.detach()
+    if tensor.device.type == "cuda":
+        return torch_to_device(tensor), _KINDS[name]
     if name == "bfloat16":  # numpy has no bfloat16: its bits travel
         return tensor.view(torch.int16).numpy().view(np.uint16), "bfloat16"
     return tensor.numpy(), _KINDS[name]

@@ -10,8 +10,9 @@ All three give the same bits. What changes is what must fit the memory: 2-4 % of
 
 from __future__ import annotations
 
+import math
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,8 @@ class LayerCollector:
         images: number of images in the whole data set; an upper bound will do.
         passes: 1, 2 or 3; with known thresholds always one.
         memory: bytes that the retained cells may take. One pass that outgrows it goes on as two.
+        device_memory: bytes of a GPU's memory that they may take while they lie there; beyond, they move to the
+            host's.
         spill: folder for cells that do not fit the memory in the last pass.
         omit: unusable cells are left out instead of being an error.
         thresholds: float32 [units], from elsewhere.
@@ -55,6 +58,7 @@ class LayerCollector:
         *,
         passes: int,
         memory: float,
+        device_memory: float = math.inf,
         spill: Path,
         omit: bool = False,
         thresholds: NDArray[np.float32] | None = None,
@@ -65,6 +69,7 @@ class LayerCollector:
             )
         self.layer, self.shape, self.kind, self.images, self.profile = layer, shape, kind, images, profile
         self.upsampling, self.memory, self.spill, self.omit = upsampling, memory, spill, omit
+        self.device_memory = device_memory
         self.passes = 1 if thresholds is not None else passes
         self.pass_ = 0
         self.known = thresholds
@@ -109,20 +114,36 @@ class LayerCollector:
             ActivationError: maps of another size or dtype than the first batch's, more images than announced,
                 or activations that differ from the first pass's.
         """
+        return self.begin(view)()
+
+    def begin(self, view: ActivationView) -> Callable[[], Sifted]:
+        """Start to read one batch; it counts once the result is called, which comes before the next `begin`.
+
+        Raises as `add` does: for the batch's shape at once, for its content when the result is called.
+        """
         self._check(view)
-        sifted = self.stage.add(view)
-        if sifted.fault is not None:
+        sifting, images = self.stage.begin(view), len(view.data)
+
+        def settle() -> Sifted:
+            sifted = sifting()
+            if sifted.fault is None:
+                self._count(sifted, images)
             return sifted
+
+        return settle
+
+    def _count(self, sifted: Sifted, images: int) -> None:
         checksum = zlib.crc32(sifted.maxima.tobytes(), zlib.crc32(sifted.means.tobytes()))
         if self.pass_ == 0:
             self.checksums.append(checksum)
         elif self.batch >= len(self.checksums) or self.checksums[self.batch] != checksum:
             raise self._other(f"batch {self.batch} differs")
-        self.seen += len(view.data)
+        self.seen += images
         self.batch += 1
         if isinstance(self.stage, LayerSifter):
             self._hold(self.stage)
-        return sifted
+        elif isinstance(self.stage, ValuePass) and self.stage.nbytes > self.device_memory / (1 + GROWTH):
+            self.stage.top.leave_device()
 
     def _check(self, view: ActivationView) -> None:
         if view.data.shape[1:] != self.shape or view.kind != self.kind:
@@ -145,7 +166,14 @@ class LayerCollector:
 
     def _hold(self, sifter: LayerSifter) -> None:
         """Keep the sifter inside its memory: prune; spill to disk (known thresholds) or go on as two passes."""
-        limit = self.memory / (1 + GROWTH)  # a prune holds the old cells and the new ones
+        if sifter.store.on_device:
+            room = self.device_memory / (1 + GROWTH)  # a prune holds the old cells and the new ones
+            if sifter.nbytes > room:
+                sifter.prune()
+            if sifter.nbytes <= room:
+                return
+            sifter.store.leave_device()
+        limit = self.memory / (1 + GROWTH)
         if sifter.nbytes <= limit:
             return
         if sifter.known is not None:
@@ -161,7 +189,7 @@ class LayerCollector:
                 "takes one pass; give more with --memory, or use population='raw'"
             )
         self.passes, self.stage = 2, self._value_pass()
-        self.stage.take_over(sifter.parts[0], sifter.bounds, sifter.missing)
+        self.stage.take_over(sifter.store.parts[0], sifter.store.bounds, sifter.missing)
 
     def end_pass(self) -> bool:
         """End a pass; True if another one follows.
@@ -184,7 +212,8 @@ class LayerCollector:
     def finish(self) -> Sieved:
         """After the last pass: thresholds, values seen, canonical cells."""
         assert isinstance(self.stage, LayerSifter)
-        held = self.stage.nbytes + self.stage.bytes_on_disk
+        on_host = 0 if self.stage.store.on_device else self.stage.nbytes
+        held = on_host + self.stage.bytes_on_disk
         return self.stage.finish(self.spill if 2 * held > self.memory else None)
 
     def state(self) -> tuple[dict[str, int], dict[str, NDArray[Any]]]:

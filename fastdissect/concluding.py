@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from fastdissect.collecting import LayerCollector
 from fastdissect.counting import Counter
+from fastdissect.errors import DeviceMemoryError
 from fastdissect.image_records import ImageRecords
+from fastdissect.kernels.stores import cells_on_host
 from fastdissect.layer import LayerDissection
 from fastdissect.types import Concepts, Profile
 
@@ -40,7 +42,12 @@ def conclude(
     name = collector.layer
     found = collector.finish()
     counter = Counter(found.thresholds, collector.upsampling, concepts, profile)
-    counter.add(found.cells, records.planes, progress)
+    try:
+        counter.add(found.cells, records.planes, progress)
+    except DeviceMemoryError:  # the GPU holds the cells, but not the planes beside them
+        found = found._replace(cells=cells_on_host(found.cells))
+        counter = Counter(found.thresholds, collector.upsampling, concepts, profile)
+        counter.add(found.cells, records.planes)
     layer = LayerDissection(
         name=name,
         profile=profile,
@@ -50,7 +57,7 @@ def conclude(
         seen=found.seen,
         counts=counter.counts(area),
         upsampling=collector.upsampling,
-        activations=found.cells if keep else None,
+        activations=cells_on_host(found.cells) if keep else None,
         means=records.means[name].close() if keep else None,
         maxima=records.maxima[name].close() if keep else None,
     )

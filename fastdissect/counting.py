@@ -7,7 +7,9 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from fastdissect.kernels import backend, get_num_threads
+from fastdissect.device_arrays import to_host
+from fastdissect.kernels import backend_for, get_num_threads
+from fastdissect.kernels.stores import beside, zeros_beside
 from fastdissect.types import Concepts, Counts, Planes, Profile, SparseActivations, Upsampling
 
 __all__ = ["BLOCK", "Counter", "concept_area", "presence_of"]
@@ -32,9 +34,8 @@ class Counter:
             concepts,
             profile,
         )
-        self.intersection = np.zeros((units, len(concepts)), np.int64)
-        self.unit_area = np.zeros((units, len(concepts.categories)), np.int64)
-        self.mask_area = np.zeros(units, np.int64)
+        shapes = (units, len(concepts)), (units, len(concepts.categories)), (units,)
+        self._sums = [np.zeros(shape, np.int64) for shape in shapes]
 
     def add(
         self,
@@ -43,7 +44,11 @@ class Counter:
         progress: Callable[[int], None] | None = None,
     ) -> None:
         """Count all images of `cells`; planes(first, last) gives the planes of a block of them."""
-        cursor = cells.unit_start[:-1].copy()
+        cursor = beside(to_host(cells.unit_start)[:-1].copy(), cells.values)
+        intersection, unit_area, mask_area = (
+            zeros_beside(s.shape, np.int64, cells.values) for s in self._sums
+        )
+        kernels = backend_for(cells.values)
         category = self.concepts.category
         for first in range(0, cells.shape[0], BLOCK):
             last = min(first + BLOCK, cells.shape[0])
@@ -53,7 +58,7 @@ class Counter:
                 present = presence_of(block, category, len(self.concepts.categories))
             elif self.profile.presence == "all":
                 present = np.ones((last - first, len(self.concepts.categories)), bool)
-            backend().count(
+            kernels.count(
                 cells,
                 cursor,
                 first,
@@ -62,17 +67,20 @@ class Counter:
                 block,
                 category,
                 present,
-                self.intersection,
-                self.unit_area,
-                self.mask_area,
+                intersection,
+                unit_area,
+                mask_area,
                 get_num_threads(),
             )
             if progress is not None:
                 progress(last - first)
+        for own, more in zip(self._sums, (intersection, unit_area, mask_area), strict=True):
+            own += to_host(more)
 
     def counts(self, area: NDArray[np.int64]) -> Counts:
         """The counts, with the concepts' areas beside them."""
-        return Counts(self.intersection, self.unit_area, area, self.mask_area)
+        intersection, unit_area, mask_area = self._sums
+        return Counts(intersection, unit_area, area, mask_area)
 
 
 def concept_area(planes: Planes, concepts: int) -> NDArray[np.int64]:

@@ -8,15 +8,17 @@ Both read with the `sift` kernel, so that unusable cells, means and maxima are t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastdissect.kernels import Sifted, backend, get_num_threads
+from fastdissect.device_arrays import to_host
+from fastdissect.kernels import Sifted, backend_for, get_num_threads
 from fastdissect.kernels.keys import widen
 from fastdissect.kernels.reference import HUGE, NAN_BITS
+from fastdissect.kernels.stores import begin_sift, beside, value_starts, zeros_beside
 from fastdissect.key_bins import bin_of_rank
 from fastdissect.ranks import rank_bounds
 from fastdissect.readout import thresholds_at, usable
@@ -53,11 +55,20 @@ class ValuePass:
 
     def add(self, view: ActivationView) -> Sifted:
         """Read one batch; a fault is reported, not raised."""
-        sifted = backend().sift(view, self.top.bounds, 0, False, self.omit, get_num_threads())
-        if sifted.fault is None:
-            n, _, h, w = view.data.shape
-            self._append(sifted.cells, n * h * w, sifted.missing)
-        return sifted
+        return self.begin(view)()
+
+    def begin(self, view: ActivationView) -> Callable[[], Sifted]:
+        """Start to read one batch; it counts once the result is called, which comes before the next `begin`."""
+        sifting = begin_sift(view, self.top.bounds, 0, False, self.omit)
+        n, _, h, w = view.data.shape
+
+        def settle() -> Sifted:
+            sifted = sifting()
+            if sifted.fault is None:
+                self._append(sifted.cells, n * h * w, sifted.missing)
+            return sifted
+
+        return settle
 
     def take_over(
         self, cells: SparseActivations, bounds: NDArray[np.uint32], missing: NDArray[np.int64]
@@ -69,7 +80,7 @@ class ValuePass:
         self.top.prune()
 
     def _append(self, cells: SparseActivations, count: int, missing: NDArray[np.int64]) -> None:
-        self.top.append(cells.cell_start[cells.unit_start], cells.values, count, missing)
+        self.top.append(value_starts(cells), cells.values, count, missing)
         self.top.rise(self.smallest)
         if (
             self.top.nbytes > self.memory / GROWTH
@@ -100,7 +111,8 @@ class CountPass:
         self.missing = np.zeros(units, np.int64)
         self.prefix: NDArray[np.uint32] | None = None  # [units, ranks], top 16 bits; None: in the first pass
         self.inner = np.zeros((units, 0), np.int64)  # [units, ranks], the rank inside the bin of the prefix
-        self.bins = [np.zeros((units, 65536), np.int64)]  # one a rank
+        self.bins: list[NDArray[np.int64]] = []  # [units, 65536], one a rank, on the activations' side
+        self.ranks = 1
 
     @property
     def nbytes(self) -> int:
@@ -109,20 +121,37 @@ class CountPass:
 
     def add(self, view: ActivationView) -> Sifted:
         """Read one batch; a fault is reported, not raised."""
+        return self.begin(view)()
+
+    def begin(self, view: ActivationView) -> Callable[[], Sifted]:
+        """Read one batch; the result gives what was read."""
+        sifted = self._read(view)
+        return lambda: sifted
+
+    def _read(self, view: ActivationView) -> Sifted:
         threads, units = get_num_threads(), len(self.missing)
-        sifted = backend().sift(view, np.full(units, _NOTHING), 0, False, self.omit, threads)
+        kernels = backend_for(view.data)
+        sifted = kernels.sift(view, np.full(units, _NOTHING), 0, False, self.omit, threads)
         if sifted.fault is not None:
             return sifted
         if sifted.missing.any():
             view = _without_unusable(view)
+        self._bring_bins(view)
         if self.prefix is None:
             n, _, h, w = view.data.shape
             self.count, self.missing = self.count + n * h * w, self.missing + sifted.missing
-            backend().histogram(view, 16, None, self.bins[0], True, threads)
+            kernels.histogram(view, 16, None, self.bins[0], True, threads)
         else:
             for j, bins in enumerate(self.bins):
-                backend().histogram(view, 0, np.ascontiguousarray(self.prefix[:, j]), bins, True, threads)
+                kernels.histogram(view, 0, np.ascontiguousarray(self.prefix[:, j]), bins, True, threads)
         return sifted
+
+    def _bring_bins(self, view: ActivationView) -> None:
+        """The counters on the activations' side: made there at first, moved there after a restore."""
+        if not self.bins:
+            shape = (len(self.missing), 65536)
+            self.bins = [zeros_beside(shape, np.int64, view.data) for _ in range(self.ranks)]
+        self.bins = [beside(bins, view.data) for bins in self.bins]
 
     def narrow(self) -> None:
         """End the first pass: note the bin that holds each rank, and count inside it from now on."""
@@ -131,9 +160,9 @@ class CountPass:
     def _note(self, ranks: NDArray[np.int64]) -> NDArray[np.uint32]:
         if (ranks[:, 0] == ranks[:, 1]).all():
             ranks = ranks[:, :1]
-        chosen, self.inner = bin_of_rank(self.bins[0], ranks)
+        chosen, self.inner = bin_of_rank(to_host(self.bins[0]), ranks)
         self.prefix = chosen.astype(np.uint32)
-        self.bins = [np.zeros_like(self.bins[0]) for _ in range(ranks.shape[1])]
+        self.bins, self.ranks = [], ranks.shape[1]
         return np.full((len(ranks), 2), np.uint32(0x80000000))  # thresholds come after the second pass
 
     def thresholds(self) -> NDArray[np.float32]:
@@ -143,7 +172,7 @@ class CountPass:
 
     def _chosen(self) -> NDArray[np.uint32]:
         assert self.prefix is not None
-        low = [bin_of_rank(bins, self.inner[:, j : j + 1])[0] for j, bins in enumerate(self.bins)]
+        low = [bin_of_rank(to_host(bins), self.inner[:, j : j + 1])[0] for j, bins in enumerate(self.bins)]
         keys = self.prefix << np.uint32(16) | np.concatenate(low, axis=1).astype(np.uint32)
         return keys[:, [0, -1]]
 
@@ -151,17 +180,23 @@ class CountPass:
         arrays: dict[str, NDArray[Any]] = {"count": np.array(self.count), "missing": self.missing}
         if self.prefix is not None:
             arrays |= {"prefix": self.prefix, "inner": self.inner}
-        return arrays | {f"bins{j}": bins for j, bins in enumerate(self.bins)}
+        return arrays | {f"bins{j}": to_host(bins) for j, bins in enumerate(self.bins)}
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         self.count, self.missing = int(arrays["count"]), arrays["missing"]
         if "prefix" in arrays:
             self.prefix, self.inner = arrays["prefix"], arrays["inner"]
-        self.bins = [arrays[f"bins{j}"] for j in range(1 if self.prefix is None else self.prefix.shape[1])]
+        self.ranks = 1 if self.prefix is None else self.prefix.shape[1]
+        self.bins = [arrays[f"bins{j}"] for j in range(self.ranks) if f"bins{j}" in arrays]
 
 
 def _without_unusable(view: ActivationView) -> ActivationView:
-    """A copy in which unusable cells are NaN (only under nan="omit"): the histogram leaves NaNs out."""
+    """A copy in which unusable cells are NaN (only under nan="omit"): the histogram leaves NaNs out.
+
+    Made on the host and sent back to a GPU: a batch with unusable cells is rare.
+    """
+    data = to_host(view.data)
     with np.errstate(invalid="ignore"):
-        unusable = ~(np.abs(widen(view.data, view.kind)) <= HUGE)
-    return ActivationView(np.where(unusable, NAN_BITS[view.kind], view.data), view.kind)
+        unusable = ~(np.abs(widen(data, view.kind)) <= HUGE)
+    clean = np.where(unusable, NAN_BITS[view.kind], data)
+    return ActivationView(beside(clean, view.data), view.kind)

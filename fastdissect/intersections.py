@@ -12,7 +12,7 @@ from fastdissect.arrays import activation_view, owner
 from fastdissect.conventions import profile
 from fastdissect.counting import Counter, concept_area
 from fastdissect.errors import ActivationError, DataError, SettingError
-from fastdissect.kernels import backend, get_num_threads
+from fastdissect.kernels import backend_for, get_num_threads
 from fastdissect.kernels.keys import keys
 from fastdissect.packing import join_planes, pack_channels, slice_planes
 from fastdissect.types import Concepts, Counts, LabelChannel
@@ -34,7 +34,8 @@ def count_intersections(
     """Count the pixels of `upsample(activations) > thresholds` on every label, without building a mask.
 
     Args:
-        activations: float32, float16 or bfloat16 [N, K, h, w] (or `layout`); numpy, or torch on the CPU.
+        activations: float32, float16 or bfloat16 [N, K, h, w] (or `layout`); numpy, torch, CuPy, ... on the CPU
+            or a CUDA device, where they are then counted.
         thresholds: [K]; compared strictly: a pixel is above when it is greater.
         labels: integers [N, H, W] or [N, channels, H, W] with (H, W) = `size`, 0 = none. A label that several
             channels carry at a pixel counts once.
@@ -84,7 +85,8 @@ def count_intersections(
         ),
         upsampling.size,
     )
-    sifted = backend().sift(view, keys(cut), upsampling.reach, upsampling.ring, False, get_num_threads())
+    kernels, reach, ring = backend_for(view.data), upsampling.reach, upsampling.ring
+    sifted = kernels.sift(view, keys(cut), reach, ring, False, get_num_threads())
     if sifted.fault is not None:
         fault = sifted.fault
         raise ActivationError(

@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastdissect.kernels import Fault, backend, get_num_threads
+from fastdissect.device_arrays import to_host
+from fastdissect.kernels import Fault, backend, backend_for, get_num_threads
 from fastdissect.kernels.keys import LOWEST
 from fastdissect.top_values import TopValues
 from fastdissect.types import ActivationView
@@ -45,12 +46,13 @@ class KeyBins(NamedTuple):
             if own.size:
                 view = ActivationView(own, top.kind)
                 backend().histogram(view, 32 - bits, None, counts[unit : unit + 1], True, 1)
-        return KeyBins(counts, top.bounds)
+        return KeyBins(counts, to_host(top.bounds))
 
     def added(self, view: ActivationView, omit: bool) -> tuple[KeyBins, NDArray[np.int64], Fault | None]:
         """With one more view [N, K, h, w]; the NaNs a unit [K], and the first of them unless they are omitted."""
         counts = self.counts.copy()
-        missing, fault = backend().histogram(view, 32 - self.bits, None, counts, omit, get_num_threads())
+        kernels = backend_for(view.data)
+        missing, fault = kernels.histogram(view, 32 - self.bits, None, counts, omit, get_num_threads())
         return KeyBins(counts, self.bounds), missing, fault
 
     def merged(self, other: KeyBins) -> KeyBins:

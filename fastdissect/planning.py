@@ -4,7 +4,7 @@ The figures a layer, beyond the network and one batch (q: top fraction; r = q n 
 
     one pass      retained cells: some 8 q of all cells (2 % on bump-like maps, 4 % measured on uncorrelated
                   ones) x (2 bytes number + the value + 12 bytes a record of some ten cells), times 2.6: a prune
-                  holds the grown store and what stays of it
+                  holds the grown store and what stays of it; on a GPU, beside it, its share of the GPU's memory
     two passes    r values a unit, times 2.6; the cells of the last pass go to disk when they do not fit
     three passes  65,536 counters of 8 bytes a unit (twice where the read-out interpolates)
 
@@ -14,6 +14,7 @@ whatever the data: a store that outgrows it goes on as two passes, with the same
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -25,7 +26,7 @@ from fastdissect.ranks import rank_bounds
 from fastdissect.top_values import GROWTH
 from fastdissect.types import Kind, Profile, Upsampling
 
-__all__ = ["LayerPlan", "LayerShape", "Plan", "available_memory", "make_plan"]
+__all__ = ["LayerPlan", "LayerShape", "Plan", "available_memory", "device_shares", "make_plan"]
 
 RETAINED = 8  # retained cells over the quantile
 FLOOR = 8 << 20  # bytes that every layer may take
@@ -122,6 +123,30 @@ def make_plan(
         chosen[name] = LayerPlan(fits, int(share), _why(name, fits, own, profile, passes, known))
     spare = int(left / max(1, len(layers)))
     return Plan({n: replace(chosen[n], memory=chosen[n].memory + spare) for n in layers}, budget)
+
+
+def device_shares(
+    layers: Mapping[str, LayerShape],
+    images: int,
+    profile: Profile,
+    places: Mapping[str, str],
+    budgets: Mapping[str, int],
+) -> dict[str, float]:
+    """Bytes of a GPU's memory that each layer's retained cells may take while they lie there.
+
+    A device's budget is dealt to the layers on it in proportion to what they need in one pass; what outgrows its
+    share moves to the host's memory.
+
+    Args:
+        places: where each layer's output lies: "cpu", "cuda:0", ...
+        budgets: bytes for the retained cells on each device.
+    """
+    needs = {name: _needs(shape, images, profile)[1] for name, shape in layers.items()}
+    together = {place: sum(needs[name] for name in layers if places[name] == place) for place in budgets}
+    return {
+        name: budgets[place] * needs[name] / together[place] if place in budgets else math.inf
+        for name, place in ((name, places[name]) for name in layers)
+    }
 
 
 def _why(

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastdissect.arrays_file import read_arrays, write_arrays
+from fastdissect.device_arrays import to_host
 from fastdissect.errors import OutputError
 from fastdissect.key_bins import BITS, KeyBins
 from fastdissect.top_values import TopValues
@@ -40,7 +41,7 @@ def write_quantile(path: str | Path, state: QuantileState) -> None:
     arrays: dict[str, NDArray[Any]] = {
         "record": np.frombuffer(json.dumps(record, sort_keys=True).encode(), np.uint8),
         "missing": top.missing,
-        "bounds": top.bounds,
+        "bounds": to_host(top.bounds),
         "value_start": start,
         "values": values.astype(_DTYPES[top.kind]) if not values.size else values,
     }

@@ -12,16 +12,19 @@ cache miss at every retained value (bench/README.md).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastdissect.errors import ActivationError, SettingError
-from fastdissect.kernels import Fault, Sifted, backend, get_num_threads
+from fastdissect.cell_store import CellStore
+from fastdissect.device_arrays import to_host
+from fastdissect.errors import ActivationError, DeviceMemoryError, SettingError
+from fastdissect.kernels import Fault, Sifted
 from fastdissect.kernels.keys import keys
+from fastdissect.kernels.stores import begin_sift
 from fastdissect.ranks import rank_bounds
 from fastdissect.readout import thresholds_at, usable
 from fastdissect.spilling import PART, empty_cells, join_on_disk, open_part, write_part
@@ -33,6 +36,7 @@ __all__ = ["LayerSifter", "Sieved", "fault_error"]
 PIXEL_FRESH = 1.6  # in place of FRESH where the quantile is over upsampled maps, which are dearer to count
 TIED = 0.9  # a prune that leaves this much met ties: only the exact rank lets them fall away
 SMALLEST = 1 << 22  # bytes below which pruning is not worth a call
+Result = TypeVar("Result")
 
 
 class Sieved(NamedTuple):
@@ -87,13 +91,12 @@ class LayerSifter:
         self.layer, self.shape, self.kind, self.omit = layer, shape, kind, omit
         self.profile, self.upsampling = profile, upsampling
         self.known = None if thresholds is None else np.array(thresholds, np.float32)
-        self.bounds = np.zeros(shape[0], np.uint32) if self.known is None else keys(self.known)
+        bounds = np.zeros(shape[0], np.uint32) if self.known is None else keys(self.known)
+        self.store = CellStore(kind, upsampling, profile.population == "upsampled", bounds)
         self.images = 0  # seen so far
         self.missing = np.zeros(shape[0], np.int64)
-        self.parts: list[SparseActivations] = []  # in memory, of the images after the spilled ones
-        self.spilled: list[SparseActivations] = []  # mapped from disk
+        self.spilled: list[SparseActivations] = []  # mapped from disk; the store holds the images after them
         self.deepest = rank_bounds(profile, max(1, images * self.values_per_image)).deepest
-        self.nbytes = 0  # of the retained cells in memory
         self._pruned = 0  # bytes after the last prune
         self._raised = 0.0  # images when the bounds were last raised
         self._fresh = FRESH if profile.population == "raw" else PIXEL_FRESH
@@ -105,23 +108,40 @@ class LayerSifter:
         return size[0] * size[1]
 
     @property
+    def nbytes(self) -> int:
+        """Bytes of the retained cells in memory, the host's or a GPU's."""
+        return self.store.nbytes
+
+    @property
     def bytes_on_disk(self) -> int:
         """Bytes of the spilled cells."""
         return sum(part.nbytes for part in self.spilled)
 
     def add(self, view: ActivationView) -> Sifted:
         """Sift one batch, in image order. Returns it (means, maxima); a fault is reported, not raised."""
-        pieces = []
-        for first, last in self._pieces(len(view.data)):
-            piece = self._add(ActivationView(view.data[first:last], view.kind))
+        return self.begin(view)()
+
+    def begin(self, view: ActivationView) -> Callable[[], Sifted]:
+        """Start to sift one batch; it counts once the result is called, which comes before the next `begin`.
+
+        On a GPU nothing waits before that call, unless the batch is one of the first, which are sifted in pieces.
+        """
+        pieces = self._pieces(len(view.data))
+        if len(pieces) == 1:
+            return self._begin(view)
+        sifted = self._add_pieces(view, pieces)
+        return lambda: sifted
+
+    def _add_pieces(self, view: ActivationView, pieces: Sequence[tuple[int, int]]) -> Sifted:
+        done = []
+        for first, last in pieces:
+            piece = self._begin(ActivationView(view.data[first:last], view.kind))()
             if piece.fault is not None:
                 return piece._replace(fault=piece.fault._replace(image=first + piece.fault.image))
-            pieces.append(piece)
-        if len(pieces) == 1:
-            return pieces[0]
-        means, maxima = (np.concatenate([getattr(p, name) for p in pieces]) for name in ("means", "maxima"))
-        missing: NDArray[np.int64] = np.sum([p.missing for p in pieces], axis=0, dtype=np.int64)
-        return Sifted(pieces[-1].cells, means, maxima, missing, None)
+            done.append(piece)
+        means, maxima = (np.concatenate([getattr(p, name) for p in done]) for name in ("means", "maxima"))
+        missing: NDArray[np.int64] = np.sum([p.missing for p in done], axis=0, dtype=np.int64)
+        return Sifted(done[-1].cells, means, maxima, missing, None)
 
     def _pieces(self, images: int) -> list[tuple[int, int]]:
         """Early on a batch is sifted in pieces: as many images as the first bound needs, then as many as were
@@ -135,26 +155,39 @@ class LayerSifter:
             first += step
         return pieces or [(0, 0)]
 
-    def _add(self, view: ActivationView) -> Sifted:
-        upsampling = self.upsampling
-        sifted = backend().sift(
-            view, self.bounds, upsampling.reach, upsampling.ring, self.omit, get_num_threads()
-        )
-        if sifted.fault is None:
-            self.images += len(view.data)
-            self.missing = self.missing + sifted.missing
-            self.parts.append(sifted.cells)
-            self.nbytes += sifted.cells.nbytes
-            if self.known is None:
-                self._rise()
-        return sifted
+    def _begin(self, view: ActivationView) -> Callable[[], Sifted]:
+        reach, ring, images = self.upsampling.reach, self.upsampling.ring, len(view.data)
+        sifting = self._with_room(lambda: begin_sift(view, self.store.bounds, reach, ring, self.omit))
+
+        def settle() -> Sifted:
+            sifted = self._with_room(sifting)
+            if sifted.fault is None:
+                self.images += images
+                self.missing = self.missing + sifted.missing
+                self._with_room(lambda: self.store.append(sifted.cells))
+                if self.known is None:
+                    self._rise()
+            return sifted
+
+        return settle
+
+    def _with_room(self, work: Callable[[], Result]) -> Result:
+        """Work that needs a GPU's memory: once more after the retained cells have made room."""
+        try:
+            return work()
+        except DeviceMemoryError:
+            if self.store.left_device:
+                raise
+        self.store.leave_device()
+        return work()
 
     def _rise(self) -> None:
         """Now and then: raise the bounds; forget what they leave behind once the store has grown by GROWTH."""
         before = self.nbytes
         full = before > max(SMALLEST, GROWTH * self._pruned)
-        if full or self.images >= self._fresh * self._raised:
-            self._raise()
+        if (full or self.images >= self._fresh * self._raised) and self._shown():
+            self._raised = self.images
+            self.store.raise_bounds(self.deepest)
         if full:
             self._forget()
             if self._shown() and self.nbytes > TIED * before:
@@ -167,53 +200,26 @@ class LayerSifter:
             and self.known is None
         )
 
-    def _raise(self) -> None:
-        """Raise the bounds towards the r-th largest values so far, at the cost of one read of what is retained."""
-        if not self._shown():
-            return
-        self._raised = self.images
-        if self.profile.population == "upsampled":
-            self.bounds = backend().raise_pixels(
-                self.parts, self.bounds, self.deepest, self.upsampling, get_num_threads()
-            )
-            return
-        starts = [part.cell_start[part.unit_start] for part in self.parts]
-        values = [part.values for part in self.parts]
-        self.bounds = backend().raise_bounds(
-            starts, values, self.kind, self.bounds, self.deepest, get_num_threads()
-        )
-
     def prune(self) -> None:
         """Raise the bounds to the exact r-th largest values so far and forget what they leave behind."""
-        if not self.parts:
+        if not self.store.parts:
             return
         if self._shown():
-            ranks = np.full((self.shape[0], 1), self.deepest, np.int64)
-            self.bounds = np.maximum(self.bounds, self._select(ranks)[:, 0])
+            self.store.raise_to(self.deepest)
         self._forget()
 
     def _forget(self) -> None:
-        upsampling = self.upsampling
-        self.parts = [
-            backend().prune(self.parts, self.bounds, upsampling.reach, upsampling.ring, get_num_threads())
-        ]
-        self.nbytes = self._pruned = self.parts[0].nbytes
-
-    def _select(self, ranks: NDArray[np.int64]) -> NDArray[np.uint32]:
-        threads = get_num_threads()
-        if self.profile.population == "upsampled":
-            return backend().select_pixels(self.parts, self.bounds, ranks, self.upsampling, threads)
-        starts = [part.cell_start[part.unit_start] for part in self.parts]
-        values = [part.values for part in self.parts]
-        return backend().select(starts, values, self.kind, self.bounds, ranks, threads)
+        self.store.forget()
+        self._pruned = self.nbytes
 
     def spill(self, folder: Path) -> None:
         """Move the cells in memory to disk; only with known thresholds, where they are final."""
         assert self.known is not None
-        if self.parts:
+        if self.store.parts:
             self.prune()
-            self.spilled.append(write_part(self.parts[0], folder / f"part-{len(self.spilled)}"))
-            self.parts, self.nbytes = [], 0
+            self.store.leave_device()
+            self.spilled.append(write_part(self.store.parts[0], folder / f"part-{len(self.spilled)}"))
+            self.store.replace(None)
 
     def finish(self, folder: Path | None = None) -> Sieved:
         """The exact thresholds over what was seen, and the canonical cells (in files of `folder`, if given).
@@ -224,15 +230,21 @@ class LayerSifter:
         seen = usable(self.layer, self.images * self.values_per_image, self.missing)
         thresholds = self.known
         if thresholds is None:
-            thresholds = thresholds_at(self.profile, seen, self._select)
-        bounds, upsampling = keys(thresholds), self.upsampling
-        parts = [*self.spilled, *self.parts]
-        if folder is None:
-            cells = backend().prune(parts, bounds, upsampling.reach, upsampling.ring, get_num_threads())
+            thresholds = thresholds_at(self.profile, seen, self.store.select)
+        store, upsampling = self.store, self.upsampling
+        store.bounds = keys(thresholds)
+        if folder is None and not self.spilled:
+            store.forget()
         else:
-            cells = join_on_disk(parts, bounds, upsampling.reach, upsampling.ring, folder)
-        self.parts, self.spilled, self.nbytes = [cells], [], cells.nbytes
-        return Sieved(thresholds, seen, cells)
+            store.leave_device()
+            parts = [*self.spilled, *store.parts]
+            store.parts = parts
+            if folder is None:
+                store.forget()
+            else:
+                store.replace(join_on_disk(parts, store.bounds, upsampling.reach, upsampling.ring, folder))
+        self.spilled = []
+        return Sieved(thresholds, seen, store.parts[0])
 
     def state(self) -> dict[str, NDArray[Any]]:
         """What a checkpoint keeps, the cells pruned first; spilled parts are on disk already."""
@@ -240,23 +252,23 @@ class LayerSifter:
         arrays: dict[str, NDArray[Any]] = {
             "images": np.array(self.images),
             "missing": self.missing,
-            "bounds": self.bounds,
+            "bounds": to_host(self.store.bounds),
             "spilled": np.array([part.shape[0] for part in self.spilled], np.int64),
         }
-        for part in self.parts:
+        for part in self.store.parts:
             arrays["part_length"] = np.array(part.shape[0])
-            arrays |= {f"part_{field}": getattr(part, field) for field in PART}
+            arrays |= {f"part_{field}": to_host(getattr(part, field)) for field in PART}
         return arrays
 
     def restore(self, arrays: Mapping[str, NDArray[Any]], folder: Path) -> None:
         """Go on from what `state` gave; `folder` holds the spilled parts."""
         self.images = int(arrays["images"])
-        self.missing, self.bounds = arrays["missing"], arrays["bounds"]
+        self.missing, self.store.bounds = arrays["missing"], arrays["bounds"]
         self.spilled = [
             open_part(folder / f"part-{i}", empty_cells((images, *self.shape), self.kind))
             for i, images in enumerate(arrays["spilled"].tolist())
         ]
         if "part_length" in arrays:
             shape = (int(arrays["part_length"]), *self.shape)
-            self.parts = [SparseActivations(shape, self.kind, *(arrays[f"part_{f}"] for f in PART))]
-            self.nbytes = self._pruned = self.parts[0].nbytes
+            self.store.replace(SparseActivations(shape, self.kind, *(arrays[f"part_{f}"] for f in PART)))
+            self._pruned = self.nbytes

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from fastdissect.arrays import activation_view
 from fastdissect.conventions import parse_quantile
+from fastdissect.device_arrays import where
 from fastdissect.errors import ActivationError, OutputError, SettingError
-from fastdissect.kernels import Fault, backend, get_num_threads
+from fastdissect.kernels import Fault, backend_for, get_num_threads
 from fastdissect.kernels.keys import from_keys
 from fastdissect.key_bins import KeyBins
 from fastdissect.quantile_file import QuantileState, read_quantile, write_quantile
@@ -73,6 +74,7 @@ class TopQuantile:
         self.memory = None if memory is None else int(memory)
         self.quantile = parse_quantile(quantile)
         self._top = TopValues(self.units, math.floor(self.quantile * self.total) + 1)
+        self._device: str | None = None  # that the activations lie on
         self._bins: KeyBins | None = None  # instead of values, once `memory` did not suffice
 
     def __repr__(self) -> str:
@@ -100,8 +102,9 @@ class TopQuantile:
         """Read activations of some images, in place.
 
         Args:
-            activations: float32, float16 or bfloat16, [N, K, h, w] (or "NHWC", "NTC", or [N, K]); numpy or
-                torch on the CPU.
+            activations: float32, float16 or bfloat16, [N, K, h, w] (or "NHWC", "NTC", or [N, K]); numpy,
+                torch, CuPy, ... (see `activation_view`), on the CPU or a CUDA device, where what is retained
+                then stays. All updates lie on one device.
 
         Raises:
             ActivationError: wrong shape or dtype, NaN (unless omitted), more values than `total`. The state is
@@ -120,6 +123,7 @@ class TopQuantile:
             )
         if not n * h * w:
             return
+        device = self._device_of(view)
         top, bins = self._top.copy(), self._bins
         top.kind = view.kind
         for piece in _pieces(view):
@@ -131,7 +135,17 @@ class TopQuantile:
                     f"expected numbers; got NaN for unit {fault.unit} at image {at // (h * w)}, cell "
                     f'{at % (h * w)}; pass nan="omit" to leave NaNs out'
                 )
-        self._top, self._bins = top, bins
+        self._top, self._bins, self._device = top, bins, device
+
+    def _device_of(self, view: ActivationView) -> str:
+        """Where the view lies: all updates come from one device; a state that was loaded goes on wherever it is used."""
+        here = where(view.data)
+        if self._device not in (None, here):
+            raise ActivationError(
+                f"expected activations on {self._device} as in the first update; got {here}; move them there, or use "
+                "a TopQuantile for each device and merge() them at the end"
+            )
+        return here
 
     def _take(
         self, view: ActivationView, top: TopValues, bins: KeyBins | None
@@ -145,7 +159,7 @@ class TopQuantile:
                 top.count, top.missing = top.count + n * h * w, top.missing + missing
             return bins, fault
         threads = get_num_threads() if view.data.size > 1 << 18 else 1
-        start, values, missing, fault = backend().filter(view, top.bounds, omit, threads)
+        start, values, missing, fault = backend_for(view.data).filter(view, top.bounds, omit, threads)
         if fault is not None:
             return None, fault
         top.append(start, values, n * h * w, missing)

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastdissect.kernels import backend, get_num_threads
+from fastdissect.device_arrays import is_on_device, to_host, where
+from fastdissect.kernels import backend_for, get_num_threads
 from fastdissect.types import Kind
 
 __all__ = ["FRESH", "GROWTH", "TopValues"]
@@ -49,6 +50,7 @@ class TopValues:
         self.nbytes = 0  # retained
         self._pruned = 0  # bytes after the last prune
         self._raised = 0.0  # values seen when the bounds were last raised
+        self.left_device = False
 
     @property
     def units(self) -> int:
@@ -60,11 +62,28 @@ class TopValues:
     def append(
         self, start: NDArray[np.int64], values: NDArray[Any], count: int, missing: NDArray[np.int64]
     ) -> None:
-        """Take the values above the bounds among `count` more of each unit, `missing` of them unusable."""
+        """Take the values above the bounds among `count` more of each unit, `missing` of them unusable.
+
+        They lie on the side of those before them, but after `leave_device` and where a checkpoint was restored.
+        """
+        if self.left_device or (self._values and not is_on_device(self._values[0])):
+            start, values = to_host(start), to_host(values)
         self._starts, self._values = (*self._starts, start), (*self._values, values)
         self.nbytes += start.nbytes + values.nbytes
         self.count += count
         self.missing = self.missing + missing
+
+    @property
+    def where(self) -> str:
+        """Where the values lie: "cpu", "cuda:0", ..."""
+        return where(self._values[0]) if self._values else "cpu"
+
+    def leave_device(self) -> None:
+        """Bring everything to host memory, for good: what is appended from now on follows it."""
+        self.left_device = True
+        self.bounds = to_host(self.bounds)
+        self._starts = tuple(to_host(start) for start in self._starts)
+        self._values = tuple(to_host(values) for values in self._values)
 
     def forget(self) -> None:
         """Let all values go; bounds and counts stay."""
@@ -78,7 +97,7 @@ class TopValues:
             return
         if self._shown():
             self._raised = self.count
-            self.bounds = backend().raise_bounds(
+            self.bounds = backend_for(self._values[0]).raise_bounds(
                 self._starts, self._values, self.kind, self.bounds, self.deepest, get_num_threads()
             )
         if full:
@@ -90,39 +109,49 @@ class TopValues:
             return
         if self._shown():
             ranks = np.full((self.units, 1), self.deepest, np.int64)
-            self.bounds = np.maximum(self.bounds, self.select(ranks)[:, 0])
+            self.bounds = np.maximum(to_host(self.bounds), self.select(ranks)[:, 0])
         self._forget_below()
 
     def _shown(self) -> bool:
         return self.count - int(self.missing.max(initial=0)) >= self.deepest
 
     def _forget_below(self) -> None:
-        start, values = backend().join(self._starts, self._values, self.kind, self.bounds, get_num_threads())
+        kernels = backend_for(self._values[0])
+        start, values = kernels.join(self._starts, self._values, self.kind, self.bounds, get_num_threads())
         self._starts, self._values = (start,), (values,)
         self.nbytes = self._pruned = start.nbytes + values.nbytes
 
     def select(self, ranks: NDArray[np.int64]) -> NDArray[np.uint32]:
         """Keys of the ranks[k, j]-th largest values of unit k, none deeper than r."""
         if not self._values:
-            return np.repeat(self.bounds[:, None], ranks.shape[1], axis=1)
-        return backend().select(self._starts, self._values, self.kind, self.bounds, ranks, get_num_threads())
+            return np.repeat(to_host(self.bounds)[:, None], ranks.shape[1], axis=1)
+        kernels, threads = backend_for(self._values[0]), get_num_threads()
+        return to_host(kernels.select(self._starts, self._values, self.kind, self.bounds, ranks, threads))
 
     def merged(self, other: TopValues) -> TopValues:
-        """Both together, as if one had seen everything."""
+        """Both together, as if one had seen everything; in host memory where they lie on different devices."""
+        if self.where != other.where and self._values and other._values:
+            mine, theirs = self.copy(), other.copy()
+            mine.leave_device()
+            theirs.leave_device()
+            return mine.merged(theirs)
         both = self.copy()
         both.kind = self.kind if self.count else other.kind
         both.count, both.missing = self.count + other.count, self.missing + other.missing
-        both.bounds = np.maximum(self.bounds, other.bounds)
+        both.bounds = np.maximum(to_host(self.bounds), to_host(other.bounds))
         both._starts, both._values = self._starts + other._starts, self._values + other._values
         both.prune()
         return both
 
     def by_unit(self) -> tuple[NDArray[np.int64], NDArray[Any]]:
-        """(start, values) of everything retained, each unit's values in the order of their bits: canonical."""
+        """(start, values) of everything retained, each unit's values in the order of their bits: canonical.
+
+        NumPy arrays, wherever the values lie.
+        """
         self.prune()
         if not self._values:
             return np.zeros(self.units + 1, np.int64), np.zeros(0, np.float32)
-        start, values = self._starts[0], self._values[0]
+        start, values = to_host(self._starts[0]), to_host(self._values[0])
         bits = values.view(np.uint32 if values.itemsize == 4 else np.uint16)
         unit = np.repeat(np.arange(self.units), np.diff(start))
         return start, bits[np.lexsort((bits, unit))].view(values.dtype)
@@ -133,10 +162,10 @@ class TopValues:
         arrays: dict[str, NDArray[Any]] = {
             "count": np.array(self.count),
             "missing": self.missing,
-            "bounds": self.bounds,
+            "bounds": to_host(self.bounds),
         }
         if self._values:
-            arrays |= {"value_start": self._starts[0], "values": self._values[0]}
+            arrays |= {"value_start": to_host(self._starts[0]), "values": to_host(self._values[0])}
         return arrays
 
     def restore(self, arrays: Mapping[str, NDArray[Any]], kind: Kind) -> None:

@@ -100,14 +100,13 @@ def test_cells_of_known_thresholds_are_spilled_to_disk(
 def test_memory_is_never_passed(small_stores: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """After every batch, what is retained fits the layer's share; the shares fit --memory."""
     seen: list[tuple[str, int, float]] = []
-    add = collecting.LayerCollector.add
+    count = collecting.LayerCollector._count
 
-    def watched(self: Any, view: Any) -> Any:
-        sifted = add(self, view)
+    def watched(self: Any, sifted: Any, images: int) -> None:
+        count(self, sifted, images)
         seen.append((self.layer, self.nbytes, self.memory))
-        return sifted
 
-    monkeypatch.setattr(collecting.LayerCollector, "add", watched)
+    monkeypatch.setattr(collecting.LayerCollector, "_count", watched)
     for memory in (17_000, 30_000, 100_000):
         for passes in (1, 2):
             seen.clear()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from fastdissect.conventions import PROFILES, profile
 from fastdissect.errors import SettingError
-from fastdissect.planning import FLOOR, LayerShape, available_memory, make_plan
+from fastdissect.planning import FLOOR, LayerShape, available_memory, device_shares, make_plan
 from fastdissect.upsampling import make_upsampling
 
 DEFAULT = PROFILES["netdissect"]
@@ -93,3 +93,11 @@ def test_what_it_says() -> None:
 def test_the_default_is_half_of_what_is_free() -> None:
     assert 1 << 20 < available_memory() < 1 << 50
     assert plan(None, None, {"fc": shape(10, 1)}).memory == pytest.approx(available_memory(), rel=0.5)  # type: ignore[attr-defined]
+
+
+def test_a_gpus_memory_is_dealt_by_need() -> None:
+    small, large = shape(100, 14), shape(300, 14)
+    layers = {"a": small, "b": large, "c": small, "host": large}
+    places = {"a": "cuda:0", "b": "cuda:0", "c": "cuda:1", "host": "cpu"}
+    shares = device_shares(layers, BRODEN, DEFAULT, places, {"cuda:0": 4_000, "cuda:1": 500})
+    assert shares == pytest.approx({"a": 1_000, "b": 3_000, "c": 500, "host": float("inf")})

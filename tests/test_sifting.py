@@ -87,8 +87,10 @@ def test_any_cut_and_total_gives_thresholds_and_cells(layer: Any, beyond: int) -
         sifter.add(piece)
         seen = ActivationView(view.data[: sifter.images], view.kind)
         true = true_thresholds(np.ascontiguousarray(widen(seen.data, seen.kind)), own, table)
-        held = sifter.bounds > 0
-        assert (from_keys(sifter.bounds[held]) <= true[held]).all()  # the bound never passes the threshold
+        held = sifter.store.bounds > 0
+        assert (
+            from_keys(sifter.store.bounds[held]) <= true[held]
+        ).all()  # the bound never passes the threshold
     assert_same(sifter.finish(), expected(view, own, table))
 
 
