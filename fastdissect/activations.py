@@ -7,6 +7,9 @@ later in-place operation could change it.
 from __future__ import annotations
 
 import contextlib
+import copy
+import logging
+import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -14,13 +17,16 @@ import torch
 from torch import nn
 
 from fastdissect.arrays import activation_view
+from fastdissect.compiled_forward import CompiledForwards, compile_errors
 from fastdissect.errors import LayerError
+from fastdissect.forward_options import ForwardOptions
 from fastdissect.models import TokenGrid, as_map, get_layer, output_tensor
 from fastdissect.types import ActivationView
 
 __all__ = ["LayerHooks", "forward_device", "input_dtype"]
 
 OnLayer = Callable[[str, ActivationView], None]
+log = logging.getLogger("fastdissect")
 
 
 class _StopForwardError(Exception):
@@ -28,11 +34,17 @@ class _StopForwardError(Exception):
 
 
 def forward_device(device: str) -> torch.device:
-    """The device of the forward pass: "auto" takes CUDA, then MPS, then the CPU."""
+    """The device of the forward pass: "auto" takes CUDA where our kernels run on it, then MPS, then the CPU."""
     if device != "auto":
         return torch.device(device)
     if torch.cuda.is_available():
-        return torch.device("cuda")
+        from fastdissect.kernels.cuda.problem import cuda_problem
+
+        problem = cuda_problem()
+        if problem is None:
+            return torch.device("cuda")
+        log.warning("the GPU is left idle, the CPU does all: %s", problem)
+        return torch.device("cpu")
     if torch.backends.mps.is_available():
         return torch.device("mps")
     return torch.device("cpu")
@@ -43,19 +55,30 @@ def input_dtype(module: nn.Module) -> torch.dtype:
     return next((p.dtype for p in module.parameters() if p.is_floating_point()), torch.float32)
 
 
+def kernel_view(tensor: torch.Tensor) -> ActivationView:
+    """A layer's output as the kernels read it: in place on a CUDA device, where they run too; else on the CPU.
+
+    Under FASTDISSECT_BACKEND=<a backend of the host> a CUDA tensor is brought to the CPU.
+    """
+    forced = os.environ.get("FASTDISSECT_BACKEND") or "cuda"
+    return activation_view(tensor if tensor.is_cuda and forced == "cuda" else tensor.cpu())
+
+
 class LayerHooks:
     """Runs batches through a network and hands on the outputs of some layers.
 
-    The first batch runs to the end, to see how often each layer is called and which comes last.
+    The first batch (or `probe`) runs to the end, to see how often each layer is called and which comes last.
 
     Args:
         module: the network, in eval mode; images are cast to its own dtype (`input_dtype`).
         layers: dotted names.
         layout: of all layers' outputs: "auto", "NCHW", "NHWC" or "NTC".
         tokens: how tokens lie on the image, where a layer gives tokens.
+        options: mixed precision, compiled, channels last (the weights are laid out by `in_channels_last`).
 
     Raises:
         LayerError: a layer that a pass does not call, calls several times, or whose output is no map.
+        BackendError: the network cannot be compiled.
     """
 
     def __init__(
@@ -65,15 +88,35 @@ class LayerHooks:
         *,
         layout: str = "auto",
         tokens: TokenGrid | None = None,
+        options: ForwardOptions | None = None,
     ) -> None:
         self.module, self.layers, self.layout, self.tokens = module, layers, layout, tokens
+        self.options = options or ForwardOptions()
         self.dtype = input_dtype(module)
         self.explanations: dict[str, str] = {}
-        self._last: str | None = None
+        self._order: tuple[str, ...] = ()  # of the layers' calls, once it is known
+        self._compiled = (
+            CompiledForwards(module, [get_layer(module, name) for name in layers])
+            if self.options.compile
+            else None
+        )
+
+    def only(self, layers: tuple[str, ...]) -> LayerHooks:
+        """The same, for some of the layers: the pass stops after the last of these."""
+        fewer = copy.copy(self)
+        fewer.layers = layers
+        return fewer
+
+    @property
+    def _last(self) -> str | None:
+        return next((name for name in reversed(self._order) if name in self.layers), None)
 
     @contextlib.contextmanager
-    def _hooked(self, images: torch.Tensor, on_layer: OnLayer, order: list[str]) -> Iterator[None]:
+    def _hooked(
+        self, images: torch.Tensor, on_layer: OnLayer, order: list[str], compiled: bool
+    ) -> Iterator[None]:
         size = (int(images.shape[-2]), int(images.shape[-1]))
+        last = self._last
 
         def hook_of(name: str) -> Callable[[nn.Module, Any, Any], None]:
             def hook(_module: nn.Module, _arguments: Any, output: Any) -> None:
@@ -82,11 +125,14 @@ class LayerHooks:
                     tensor = output_tensor(output, name).detach()
                     found = as_map(tensor, name, self.layout, self.tokens, size, len(images))  # type: ignore[arg-type]
                     self.explanations[name] = found.explanation
-                    on_layer(name, activation_view(found.map.cpu()))
-                if name == self._last:
+                    on_layer(name, kernel_view(found.map))
+                if name == last:
                     raise _StopForwardError
 
-            return hook
+            if not compiled:
+                return hook
+            # torch would compile the hook too, with whatever it calls
+            return torch.compiler.disable(hook)  # type: ignore[no-untyped-call,no-any-return]
 
         handles = []
         try:
@@ -99,13 +145,28 @@ class LayerHooks:
 
     def run(self, images: torch.Tensor, on_layer: OnLayer) -> None:
         """One batch: on_layer(name, view [n, K, h, w]) for each layer, in the order of their calls."""
+        self._run(images, on_layer, self._compiled)
+
+    def probe(self, image: torch.Tensor) -> dict[str, ActivationView]:
+        """What each layer gives for two copies of one image [1, channels, height, width], in the order of calls.
+
+        Never compiled: shapes and dtypes are the same, and two images would be a batch size of their own.
+        """
+        found: dict[str, ActivationView] = {}
+        self._run(torch.cat([image, image]), found.__setitem__, None)
+        return found
+
+    def _run(self, images: torch.Tensor, on_layer: OnLayer, compiled: CompiledForwards | None) -> None:
         order: list[str] = []
         with (
-            self._hooked(images, on_layer, order),
+            self._hooked(images, on_layer, order, compiled is not None),
             torch.inference_mode(),
+            self.options.precision(images.device),
+            compile_errors() if compiled else contextlib.nullcontext(),
+            compiled.installed() if compiled else contextlib.nullcontext(),
             contextlib.suppress(_StopForwardError),
         ):
-            self.module(images.to(self.dtype) if images.is_floating_point() else images)
+            self.module(self._input(images))
         for name in self.layers:
             count = order.count(name)
             if count == 0:
@@ -118,11 +179,9 @@ class LayerHooks:
                     f"layer {name!r}: expected one call a forward pass; got {count} (a module used in several "
                     "places); dissect a layer around it, or give each use its own module"
                 )
-        if self._last is None:
-            self._last = order[-1]
+        self._order = self._order or tuple(order)
 
-    def probe(self, image: torch.Tensor) -> dict[str, ActivationView]:
-        """What each layer gives for two copies of one image [1, channels, height, width], in the order of calls."""
-        found: dict[str, ActivationView] = {}
-        self.run(torch.cat([image, image]), found.__setitem__)
-        return found
+    def _input(self, images: torch.Tensor) -> torch.Tensor:
+        if images.is_floating_point():
+            images = images.to(self.dtype)
+        return images.contiguous(memory_format=torch.channels_last) if self.options.channels_last else images

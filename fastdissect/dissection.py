@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike
 
 from fastdissect.caching import cache_folder
 from fastdissect.conventions import profile as profile_of
+from fastdissect.forward_options import checked_forward, in_channels_last
 from fastdissect.models import Preprocessing, TokenGrid, load_model, resolve_layers
 from fastdissect.out_folder import finished_run, prepare, work_folder
 from fastdissect.results import Dissection, LayerDissection, load
@@ -47,6 +48,9 @@ def dissect(
     quantile: float | str | Fraction | None = None,
     profile: str | Profile = "netdissect",
     device: str = "auto",
+    dtype: str | None = None,
+    compile: bool = False,
+    channels_last: bool = False,
     out: str | Path | None = None,
     thresholds: Mapping[str, ArrayLike] | None = None,
     batch_size: int = 32,
@@ -60,6 +64,7 @@ def dissect(
     layout: str = "auto",
     tokens: TokenGrid | None = None,
     memory: int | None = None,
+    device_memory: int | None = None,
     passes: int | str = "auto",
     activations: bool = True,
     fresh: bool = False,
@@ -79,7 +84,10 @@ def dissect(
         quantile: the top fraction of activations that makes a unit's mask; default: the profile's.
         profile: "netdissect", "netdissect-caffe", "netdissect-lite" or "dissect-2020"; any item of it can be
             set by itself (`readout=`, `population=`, `upsampling=`, `presence=`, `unlabelled=`, `cut=`, ...).
-        device: of the forward pass: "auto", "cpu", "cuda", "mps".
+        device: of the forward pass: "auto", "cpu", "cuda", "cuda:1", "mps".
+        dtype: "bfloat16" or "float16": mixed precision (`torch.autocast`); "float32": refuses other networks;
+            default: the network as it is. compile: by `torch.compile`. channels_last: torch's memory format;
+            the network is changed by neither, once the run is over.
         out: folder for results; with it an interrupted run goes on where it stopped.
         thresholds: {layer: [units]}, to count with thresholds from elsewhere.
         batch_size: images a forward pass (a DataLoader has its own). workers: processes that decode images;
@@ -92,6 +100,8 @@ def dissect(
         nan: "error", or "omit": unusable cells are left out.
         layout, tokens: how outputs lie, where it cannot be told: "NCHW", "NHWC", "NTC"; a TokenGrid.
         memory: bytes for all retained cells; default: half of what is free. passes: "auto", 1, 2 or 3.
+        device_memory: bytes for those that lie on a GPU, on each; default: a quarter of what is free there. A layer
+            that outgrows its share moves to host memory.
         activations: keep the sparse activations, means and maxima in the result.
         fresh: move an existing `out` aside instead of going on with it.
         cache: folder for packed masks, "auto" (the user's cache folder) or None.
@@ -116,6 +126,7 @@ def dissect(
         passes,
         batch_size=(batch_size, 1),
         memory=(memory, 1),
+        device_memory=(device_memory, 1),
         images=(images, 1),
         workers=(workers, 0),
     )
@@ -145,8 +156,12 @@ def dissect(
         layout=layout,
         tokens=tokens,
         memory=memory,
+        device_memory=device_memory,
         passes=None if passes == "auto" else int(passes),
         activations=activations,
+        forward=checked_forward(
+            loaded.module, target, dtype=dtype, compile=compile, channels_last=channels_last
+        ),
         thresholds=checked_thresholds(thresholds, names),
     )
     content = data_key(source, vocabulary)
@@ -160,6 +175,7 @@ def dissect(
     place = None if cache is None else cache_folder() if cache == "auto" else Path(cache)
     with (
         work_folder(folder) as work,
+        in_channels_last(loaded.module, settings.forward),
         contextlib.closing(
             Run(settings, loaded, source, vocabulary, target, Checkpoints(work, key), place, progress)
         ) as run,

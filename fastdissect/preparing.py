@@ -11,8 +11,10 @@ from torch import nn
 from fastdissect.activations import LayerHooks
 from fastdissect.batches import BatchSource
 from fastdissect.collecting import LayerCollector
+from fastdissect.device_arrays import is_on_device, where
+from fastdissect.kernels.stores import free_memory
 from fastdissect.models import receptive_field
-from fastdissect.planning import LayerShape, Plan, make_plan
+from fastdissect.planning import LayerShape, Plan, device_shares, make_plan
 from fastdissect.settings import RunSettings
 from fastdissect.types import Upsampling
 from fastdissect.upsampling import AxisField, make_upsampling
@@ -32,7 +34,12 @@ def meet_layers(
         SettingError: the layers do not fit the memory, or given thresholds do not fit a layer.
     """
     shapes: dict[str, LayerShape] = {}
+    places: dict[str, str] = {}
+    budgets: dict[str, int] = {}  # of each GPU
     for name, view in hooks.probe(source.example().to(device)).items():
+        places[name] = where(view.data)
+        if is_on_device(view.data):
+            budgets[places[name]] = settings.device_memory or free_memory(view.data) // 4
         _, units, height, width = view.data.shape
         upsampling = _upsampling(settings, hooks.module, name, (height, width))
         shapes[name] = LayerShape(units, height, width, view.kind, upsampling)
@@ -44,6 +51,7 @@ def meet_layers(
         passes=settings.passes,
         known=frozenset(settings.thresholds),
     )
+    shares = device_shares(shapes, settings.images, settings.profile, places, budgets)
     collectors = {}
     for number, name in enumerate(settings.layers):
         shape, own = shapes[name], plan.layers[name]
@@ -57,6 +65,7 @@ def meet_layers(
             shape.upsampling,
             passes=own.passes,
             memory=own.memory,
+            device_memory=shares[name],
             spill=work / f"layer-{number}",
             omit=settings.nan == "omit",
             thresholds=settings.thresholds.get(name),

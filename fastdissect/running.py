@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from fastdissect.activations import LayerHooks
 from fastdissect.batches import Batch, BatchSource, DatasetBatches
 from fastdissect.caching import PlaneCache
 from fastdissect.concluding import conclude
 from fastdissect.counting import concept_area
+from fastdissect.device_arrays import is_on_device
 from fastdissect.errors import DataError, OutputError
 from fastdissect.image_records import ImageRecords
 from fastdissect.interruption import hold_interrupts
+from fastdissect.kernels import Sifted
 from fastdissect.models import LoadedModel
 from fastdissect.plane_files import INDEX, index_from
 from fastdissect.preparing import meet_layers
@@ -56,13 +60,24 @@ class Run:
         show: bool | None,
     ) -> None:
         self.settings, self.source, self.concepts = settings, source, concepts
-        self.device, self.checkpoints, self.show = device, checkpoints, show
-        self.module = loaded.module.to(device)
-        hooks = self._hooks(settings.layers)
-        self.plan, self.collectors = meet_layers(settings, hooks, source, device, checkpoints.folder)
-        self.maps = hooks.explanations
+        self.checkpoints, self.show = checkpoints, show
+        self.module, self.device = _placed(loaded.module, device)
+        self.hooks = LayerHooks(
+            self.module,
+            settings.layers,
+            layout=settings.layout,
+            tokens=settings.tokens,
+            options=settings.forward,
+        )
+        self.plan, self.collectors = meet_layers(
+            settings, self.hooks, source, self.device, checkpoints.folder
+        )
+        self.maps = self.hooks.explanations
         self.pass_ = self.position = self.resumed = 0
         self.settled = True  # False within a batch: some layers have seen it, others have not
+        self.begun: dict[
+            str, tuple[int, Callable[[], Sifted]]
+        ] = {}  # {layer: (first image, how its sift ends)}
         self.forward_seconds = self.kernel_seconds = self.count_seconds = 0.0
         checkpoint = checkpoints.load()
         if checkpoint is None:
@@ -77,11 +92,8 @@ class Run:
 
     def close(self) -> None:
         """Close all files, and let go of those that are mapped."""
-        self.collectors = {}
+        self.collectors, self.begun = {}, {}
         self.records.close()
-
-    def _hooks(self, layers: tuple[str, ...]) -> LayerHooks:
-        return LayerHooks(self.module, layers, layout=self.settings.layout, tokens=self.settings.tokens)
 
     def _open_records(self, checkpoint: Checkpoint | None, cache: Path | None) -> ImageRecords:
         settings, folder = self.settings, self.checkpoints.folder
@@ -141,7 +153,7 @@ class Run:
         saved = time.monotonic()
         what = "dissecting" if self.pass_ == 0 else f"pass {self.pass_ + 1}"
         needed = tuple(name for name, collector in self.collectors.items() if collector.pass_ == self.pass_)
-        hooks = self._hooks(needed)
+        hooks = self.hooks.only(needed)
         again = self.source.replays and self.position > 0
         planes = (self.pass_ == 0 and self.records.wants_planes) or again
         begin = self.position
@@ -183,16 +195,28 @@ class Run:
             self.records.add(batch)
 
     def _on_layer(self, name: str, view: ActivationView, batch: Batch) -> None:
-        sifted = self.collectors[name].add(view)
+        """Sift a layer's batch. On a GPU it is settled when the next one comes, so that the host never waits."""
+        self._settle(name)
+        self.begun[name] = batch.first, self.collectors[name].begin(view)
+        if not is_on_device(view.data):
+            self._settle(name)
+
+    def _settle(self, *layers: str) -> None:
+        for name in layers:
+            if name in self.begun:
+                first, sifting = self.begun.pop(name)
+                self._take(name, first, sifting())
+
+    def _take(self, name: str, first: int, sifted: Sifted) -> None:
         if sifted.fault is not None:
-            image = self.source.image_name(batch.first + sifted.fault.image)
-            raise fault_error(name, sifted.fault, image)
+            raise fault_error(name, sifted.fault, self.source.image_name(first + sifted.fault.image))
         if self.pass_ == 0 and self.settings.activations:
             self.records.means[name].append(sifted.means)
             self.records.maxima[name].append(sifted.maxima)
 
     def _end_pass(self) -> bool:
         """True if a layer needs another pass."""
+        self._settle(*self.collectors)
         if self.pass_ == 0:
             self.records.finish()
         more = [collector.end_pass() for collector in self.collectors.values()]  # all of them end it
@@ -201,6 +225,7 @@ class Run:
         return any(more)
 
     def _checkpoint(self) -> None:
+        self._settle(*self.collectors)
         arrays: dict[str, NDArray[Any]] = {}
         layers = {}
         for number, (name, collector) in enumerate(self.collectors.items()):
@@ -246,6 +271,11 @@ class Run:
             "passes": {name: collector.passes for name, collector in self.collectors.items()},
             "plan": {name: f"{p.passes} pass(es): {p.why}" for name, p in self.plan.layers.items()},
             "planner memory": sum(p.memory for p in self.plan.layers.values()),
+            "gpu memory": {
+                name: int(collector.device_memory)
+                for name, collector in self.collectors.items()
+                if collector.device_memory != math.inf
+            },
             "maps": {name: self.maps[name] for name in self.collectors},
             "resumed": self.resumed,
             "forward seconds": round(self.forward_seconds, 3),
@@ -253,3 +283,12 @@ class Run:
             "count seconds": round(self.count_seconds, 3),
             "peak memory": peak_memory(),
         }
+
+
+def _placed(module: nn.Module, device: torch.device) -> tuple[nn.Module, torch.device]:
+    """The module on the device, and where its input goes. A module that is spread over several devices stays so:
+    each layer is sifted where its output lies."""
+    places = list(dict.fromkeys(p.device for p in module.parameters() if p.device.type != "meta"))
+    if len(places) > 1 or getattr(module, "hf_device_map", None):
+        return module, next((p for p in places if p.type == device.type), device)
+    return module.to(device), device

@@ -18,8 +18,9 @@ from numpy.typing import ArrayLike, NDArray
 import fastdissect
 from fastdissect.activations import forward_device
 from fastdissect.conventions import profile_record
-from fastdissect.errors import SettingError
-from fastdissect.kernels import backend
+from fastdissect.errors import BackendError, SettingError
+from fastdissect.forward_options import ForwardOptions
+from fastdissect.kernels import available, backend
 from fastdissect.models import LoadedModel, TokenGrid
 from fastdissect.types import Profile
 
@@ -86,6 +87,8 @@ class RunSettings:
     memory: int | None
     passes: int | None
     activations: bool
+    device_memory: int | None = None
+    forward: ForwardOptions = field(default_factory=ForwardOptions)
     thresholds: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
 
     def key(self, model: LoadedModel, data: Mapping[str, Any]) -> dict[str, Any]:
@@ -108,6 +111,7 @@ class RunSettings:
             ],
             "batch size": self.batch_size,
             "device": self.device,
+            "forward": self.forward.key(torch.device(self.device)),
             "threads": torch.get_num_threads(),
             "nan": self.nan,
             "layout": self.layout,
@@ -124,7 +128,9 @@ class RunSettings:
             "preprocessing source": model.preprocessing.source,
             "key": self.key(model, data),
             "passes asked": self.passes or "auto",
-            "backend": backend().name,
+            "backend": "cuda" if self.device.startswith("cuda") and not _host_forced() else backend().name,
+            "forward": self.forward.record(torch.device(self.device)),
+            "cuda kernels": _kernel_origin(torch.device(self.device)),
             "versions": versions(),
             "machine": {"platform": platform.platform(), "cores": os.cpu_count()},
             "folder": str(Path.cwd()),
@@ -158,20 +164,47 @@ def check_choices(nan: str, passes: Any, **numbers: tuple[Any, int]) -> None:
 
 
 def checked_device(device: str) -> torch.device:
-    """The device of the forward pass, if this machine has it.
+    """The device of the forward pass, if this machine has it and our kernels can follow the network there.
 
     Raises:
-        SettingError: it has not.
+        SettingError: torch has no such device here.
+        BackendError: a CUDA device on which our kernels cannot run, and no other backend is forced.
     """
     try:
         target = forward_device(device)
         torch.zeros(1, device=target)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
+        if isinstance(error, BackendError):
+            raise
         reason = str(error).partition("\n")[0]
         raise SettingError(
             f'expected a device that torch has here: "auto", "cpu", "cuda" or "mps"; got {device!r}: {reason}'
         ) from error
+    if target.type == "cuda" and device != "auto" and not _host_forced():
+        from fastdissect.kernels.cuda.problem import cuda_problem
+
+        problem = cuda_problem()
+        if problem is not None:
+            raise BackendError(
+                f"device {device!r}: the network could run there, our kernels cannot: {problem}; "
+                f"FASTDISSECT_BACKEND={next(name for name in available() if name != 'cuda')} keeps the network on "
+                "the GPU and brings activations to the CPU"
+            )
     return target
+
+
+def _kernel_origin(device: torch.device) -> str | None:
+    """Which compiled form of the CUDA kernels runs: "fatbin" or "jit"; None where none does."""
+    if device.type != "cuda" or _host_forced():
+        return None
+    from fastdissect.kernels.cuda.sources import origin_on
+
+    return origin_on(device.index or 0)
+
+
+def _host_forced() -> bool:
+    """FASTDISSECT_BACKEND names a backend of the host: activations are brought there."""
+    return os.environ.get("FASTDISSECT_BACKEND", "cuda") not in ("", "cuda")
 
 
 def rounded_down(values: ArrayLike) -> NDArray[np.float32]:

@@ -240,6 +240,7 @@ def test_doctor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "cache" / "planes" / "x").write_bytes(bytes(2500))
     (tmp_path / "cupy.py").write_text("raise RuntimeError('no driver\x1b[2J')")
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "cupy", raising=False)  # the one that may be installed here
     result = call("doctor")
     assert result.exit_code == 0
     rows = {line.split()[0]: line for line in result.output.splitlines()}

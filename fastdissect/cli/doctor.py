@@ -9,6 +9,7 @@ import os
 import platform
 import sys
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import typer
@@ -22,7 +23,6 @@ from fastdissect.errors import BackendError, FastdissectError
 __all__ = ["doctor"]
 
 _MODELS = ("torchvision", "timm", "transformers")
-_GPU = {"cupy": "cupy-cuda12x", "nvidia": "nvidia-cuda-nvrtc"}  # module -> the package that most have it from
 
 
 def doctor(verbose: Verbose = 0, traceback: Traceback = False) -> None:
@@ -47,8 +47,7 @@ def doctor(verbose: Verbose = 0, traceback: Traceback = False) -> None:
     _devices()
     for library in _MODELS:
         _row(library, _library(library))
-    for module, package in _GPU.items():
-        _row(module, _gpu_library(module, package))
+    _cuda()
     _cache()
     output().print("This machine can dissect.", style="green")
 
@@ -117,14 +116,68 @@ def _library(name: str) -> str:
     return problem or str(getattr(sys.modules[name], "__version__", "installed"))
 
 
-def _gpu_library(module: str, package: str) -> str:
-    if importlib.util.find_spec(module) is None:
-        return f"not installed ({package}); only kernels on NVIDIA's GPUs would use it"
+def _cuda() -> None:
+    """The way from the driver to a kernel, and the command that mends the first thing that is missing."""
+    from fastdissect.kernels.cuda.driver import driver_version, written
+    from fastdissect.kernels.cuda.problem import cuda_problem
+
+    version = driver_version()
+    _row("cupy", _cupy())
+    if version is None:
+        _row("cuda", "no NVIDIA driver here; everything runs on the CPU")
+        return
+    _row("nvrtc", _nvrtc())
+    _row("cuda driver", f"for CUDA {written(version)}")
     try:
-        found = importlib.import_module(module)
+        for number, device in enumerate(_gpus(version)):
+            _row("", f"cuda:{number} {device}")
+    except Exception as error:  # noqa: BLE001 - whatever CUDA and its libraries raise; the next row says what to do
+        _row("", f"no GPU can be asked: {error}")
+    problem = cuda_problem()
+    _row("cuda", f"not used: {problem}" if problem else "kernels run on these GPUs (device='cuda' or 'auto')")
+
+
+def _gpus(driver: int) -> Iterator[str]:
+    """Name, memory and capability of each GPU, and which compiled form of the kernels it runs."""
+    import cupy
+
+    from fastdissect.kernels.cuda.sources import fatbin_problem, origin
+
+    for number in range(cupy.cuda.runtime.getDeviceCount()):
+        found = cupy.cuda.runtime.getDeviceProperties(number)
+        capability = f"{found['major']}{found['minor']}"
+        try:
+            made = "kernels compiled by nvcc beforehand (fatbin)"
+            if origin(driver, capability) == "jit":
+                why = fatbin_problem(driver, capability) or "FASTDISSECT_CUDA asks for it"
+                made = f"kernels compiled by NVRTC at first use (jit): of fatbins, {why}"
+        except BackendError as error:
+            made = str(error)
+        yield (
+            f"{found['name'].decode()}, {memory(found['totalGlobalMem'])}, "
+            f"compute capability {found['major']}.{found['minor']}; {made}"
+        )
+
+
+def _cupy() -> str:
+    if importlib.util.find_spec("cupy") is None:
+        return 'not installed; only kernels on NVIDIA\'s GPUs would use it: pip install "fastdissect[cuda13]" (or cuda12)'
+    from fastdissect.kernels.cuda.driver import written
+    from fastdissect.kernels.cuda.problem import cupy_packages
+
+    try:
+        found = importlib.import_module("cupy")
+        runtime = written(found.cuda.runtime.runtimeGetVersion())
     except Exception as error:  # noqa: BLE001 - a broken installation raises anything
         return f"installed but fails: {error}"
-    return str(getattr(found, "__version__", "installed"))
+    return f"{found.__version__} for CUDA {runtime} ({', '.join(cupy_packages()) or 'not from a package'})"
+
+
+def _nvrtc() -> str:
+    try:
+        return ".".join(map(str, importlib.import_module("cupy").cuda.nvrtc.getVersion()))
+    except Exception as error:  # noqa: BLE001 - whatever the loader of libraries raises
+        return f"not to be had: {error}"
 
 
 def _cache() -> None:

@@ -15,6 +15,7 @@ __all__ = [
     "Model",
     "Traceback",
     "Verbose",
+    "check_dtype",
     "check_layout",
     "parse_layers",
     "parse_memory",
@@ -66,7 +67,7 @@ Data = Annotated[
 ]
 
 
-def parse_memory(text: str | None) -> int | None:
+def parse_memory(text: str | None, option: str = "--memory") -> int | None:
     """Return bytes: "4GB", "1.5 GiB", "500MB" or a plain number.
 
     >>> parse_memory("4GB"), parse_memory("1GiB"), parse_memory("1000")
@@ -80,7 +81,7 @@ def parse_memory(text: str | None) -> int | None:
     if size < 1:
         raise typer.BadParameter(
             f"expected a memory size such as 4GB, 500MB, 1GiB or a number of bytes; got {plain(text)!r}",
-            param_hint="'--memory'",
+            param_hint=f"'{option}'",
         )
     return size
 
@@ -90,6 +91,14 @@ def parse_passes(text: str) -> int | str:
     if text not in ("auto", "1", "2", "3"):
         raise typer.BadParameter(f"expected auto, 1, 2 or 3; got {plain(text)!r}", param_hint="'--passes'")
     return text if text == "auto" else int(text)
+
+
+def check_dtype(text: str | None) -> None:
+    """Refuse a dtype that there is not."""
+    if text not in (None, "float32", "bfloat16", "float16"):
+        raise typer.BadParameter(
+            f"expected float32, bfloat16 or float16; got {plain(text)!r}", param_hint="'--dtype'"
+        )
 
 
 def check_layout(text: str) -> None:

@@ -14,6 +14,7 @@ from fastdissect.cli.options import (
     Model,
     Traceback,
     Verbose,
+    check_dtype,
     check_layout,
     parse_layers,
     parse_memory,
@@ -48,10 +49,14 @@ def run(
     layout: given.Layout = "auto",
     tokens: given.Tokens = None,
     device: given.Device = "auto",
+    dtype: given.Dtype = None,
+    compile: given.Compile = False,
+    channels_last: given.ChannelsLast = False,
     batch_size: given.BatchSize = 32,
     workers: given.Workers = None,
     threads: given.Threads = None,
     memory: given.Memory = None,
+    device_memory: given.DeviceMemory = None,
     passes: given.Passes = "auto",
     checkpoint_seconds: given.CheckpointSeconds = 60.0,
     cache: given.Cache = "auto",
@@ -73,10 +78,12 @@ def run(
     chosen: dict[str, Any] = {
         "layers": parse_layers(layers),
         "memory": parse_memory(memory),
+        "device_memory": parse_memory(device_memory, "--gpu-memory"),
         "passes": parse_passes(passes),
         "cache": None if cache == "none" else cache,
     }
     check_layout(layout)
+    check_dtype(dtype)
     grid, items = parse_tokens(tokens), parse_settings(settings or [])
     if quantile is not None:
         if "quantile" in items:
@@ -105,6 +112,9 @@ def run(
             data,
             profile=convention,
             device=device,
+            dtype=dtype,
+            compile=compile,
+            channels_last=channels_last,
             out=out,
             thresholds=known,
             batch_size=batch_size,

@@ -11,8 +11,11 @@ __all__ = [
     "Activations",
     "BatchSize",
     "Cache",
+    "ChannelsLast",
     "CheckpointSeconds",
+    "Compile",
     "Device",
+    "Dtype",
     "Fresh",
     "Images",
     "Layers",
@@ -84,7 +87,19 @@ Layout = Annotated[str, _option(_INPUT, "How outputs lie: auto, NCHW, NHWC or NT
 Tokens = Annotated[str | None, _option(_INPUT, "How tokens lie on the image.", metavar="prefix=1,grid=14x14")]
 
 _MACHINE = "Time and memory"
-Device = Annotated[str, _option(_MACHINE, "Of the forward pass: auto, cpu, cuda or mps.")]
+Device = Annotated[str, _option(_MACHINE, "Of the forward pass: auto, cpu, cuda, cuda:1 or mps.")]
+Dtype = Annotated[
+    str | None,
+    _option(
+        _MACHINE,
+        "bfloat16 or float16: mixed precision; float32: nothing else. As the network is, if not given.",
+        metavar="TYPE",
+    ),
+]
+Compile = Annotated[bool, _option(_MACHINE, "Run the network through torch.compile.", "--compile")]
+ChannelsLast = Annotated[
+    bool, _option(_MACHINE, "Run the network in torch's channels-last memory format.", "--channels-last")
+]
 BatchSize = Annotated[int, _option(_MACHINE, "Images a forward pass.")]
 Workers = Annotated[int | None, _option(_MACHINE, "Processes that decode images; 0: none.")]
 Threads = Annotated[int | None, _option(_MACHINE, "Threads of the network and the kernels.", min=1)]
@@ -93,6 +108,15 @@ Memory = Annotated[
     _option(
         _MACHINE,
         "For retained activations: 4GB, 500MB, 1GiB; half of what is free if not given.",
+        metavar="SIZE",
+    ),
+]
+DeviceMemory = Annotated[
+    str | None,
+    _option(
+        _MACHINE,
+        "For retained activations on each GPU; a quarter of what is free if not given. What outgrows it moves to --memory's.",
+        "--gpu-memory",
         metavar="SIZE",
     ),
 ]

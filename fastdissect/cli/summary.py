@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
@@ -21,12 +21,22 @@ def headline(dissection: Dissection) -> str:
     return plain(
         f"{run.get('model', 'a network')} on {run.get('data', 'a data set')}: "
         f"{len(dissection.image_names):,} images, {len(dissection.concepts):,} concepts; profile {profile.name}, "
-        f"quantile {float(profile.quantile):g}, detectors at IoU {_cut(dissection)}"
+        f"quantile {float(profile.quantile):g}, detectors at IoU {_cut(dissection)}{_forward(run)}"
     )
 
 
 def _cut(dissection: Dissection) -> str:
     return f"{'>=' if dissection.profile.cut_inclusive else '>'} {dissection.profile.cut:g}"
+
+
+def _forward(run: dict[str, Any]) -> str:
+    """The options of the forward pass, where one is not the default."""
+    found = run.get("forward", {})
+    flags = [
+        word for word, key in (("compiled", "compile"), ("channels last", "channels last")) if found.get(key)
+    ]
+    said = ", ".join([*filter(None, [found.get("dtype")]), *flags])
+    return f"; forward pass: {said}" if said else ""
 
 
 def overview(dissection: Dissection) -> Table:
