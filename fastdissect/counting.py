@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from fastdissect.device_arrays import to_host
 from fastdissect.kernels import backend_for, get_num_threads
-from fastdissect.kernels.stores import beside, zeros_beside
+from fastdissect.kernels.stores import copied, zeros_beside
 from fastdissect.types import Concepts, Counts, Planes, Profile, SparseActivations, Upsampling
 
 __all__ = ["BLOCK", "Counter", "concept_area", "presence_of"]
@@ -44,7 +44,7 @@ class Counter:
         progress: Callable[[int], None] | None = None,
     ) -> None:
         """Count all images of `cells`; planes(first, last) gives the planes of a block of them."""
-        cursor = beside(to_host(cells.unit_start)[:-1].copy(), cells.values)
+        cursor = copied(cells.unit_start[:-1])
         intersection, unit_area, mask_area = (
             zeros_beside(s.shape, np.int64, cells.values) for s in self._sums
         )

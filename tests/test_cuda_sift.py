@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import gc
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from cuda_on_host.facing import cuda_backend, has_gpu, moved, uploaded
 from cuda_on_host.fixture import Cupy
 from kernel_cases import KINDS, LAYOUTS, assert_same, bounds_for, encode, values, view_of
 
+from fastdissect.errors import ActivationError
 from fastdissect.kernels import Sifted
 from fastdissect.kernels import backend as get_backend
 from fastdissect.kernels.keys import keys
@@ -154,6 +158,61 @@ def test_one_bad_cell_in_an_otherwise_plain_map(
     assert fault is not None
     assert fault[:3] == (1, 20, 2 * size[1] + 3)
     assert fault.value == bad or np.isnan([fault.value, bad]).all()
+
+
+@pytest.mark.parametrize("kind", ["float32", "bfloat16"])
+@pytest.mark.parametrize("layout", ["nchw", "nhwc"])
+@pytest.mark.parametrize("reach", [0, 1])
+def test_unusable_cells_are_never_above(cuda: Cupy, reach: int, layout: str, kind: str) -> None:
+    """Not without a bound either, nor above one that is lower still."""
+    x = np.full((2, 3, 5, 6), np.nan, np.float32)
+    x[:, :, 1, 1], x[:, :, 4, 5], x[:, 1, 0, 0] = 0.5, -(2.0**127), -3e38
+    view = view_of(x, kind, layout)
+    bounds = np.array([0, keys(np.array([-3.2e38], np.float32))[0], 0x007FFFFF], np.uint32)
+    result = sifted(view, bounds, reach, omit=True)
+    assert_same(result, expected(view, bounds, reach, omit=True))
+    assert len(result.cells.cells) == 6 * (1, 9)[reach]
+
+
+def test_maps_of_too_many_cells_are_refused(cuda: Cupy) -> None:
+    one = cuda.zeros(1, np.float32)
+    memory = cuda.cuda.MemoryPointer(cuda.cuda.UnownedMemory(one.data.ptr, 4, one, 0), 0)
+    data = cuda.ndarray((1, 1, 1 << 15, (1 << 15) + 1), np.float32, memory, (0, 0, 0, 0))
+    view = ActivationView(data, "float32")
+    with pytest.raises(ActivationError, match=r"at most 1,073,741,824 cells on the GPU; got 32768 x 32769"):
+        cuda_backend().begin_sift(view, uploaded(np.zeros(1, np.uint32)), 1, False, False, 1)
+
+
+@pytest.mark.skipif(has_gpu(), reason="looks into the stand-in for CuPy")
+def test_a_sift_that_is_dropped_waits_for_its_copy(cuda: Cupy) -> None:
+    view, bounds = example((2, 5, 4, 4))
+    begun = cuda_backend().begin_sift(on_gpu(view), uploaded(bounds), 1, False, False, 1)
+    told = begun._told
+    assert set(told[32:72]) == {0xCD}  # the copy has not arrived
+    del begun
+    gc.collect()
+    assert set(told[32:72]) == {0}  # no value is missing
+
+
+@pytest.mark.skipif(has_gpu(), reason="torch's streams are played")
+def test_streams_wait_for_each_other(cuda: Cupy, monkeypatch: pytest.MonkeyPatch) -> None:
+    current = SimpleNamespace(cuda_stream=71)
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: current)
+    view, bounds = example((2, 5, 4, 4))
+    data, below = on_gpu(view), uploaded(bounds)
+    cuda.waits.clear()
+    begun = cuda_backend().begin_sift(data, below, 1, False, False, 1)
+    assert cuda.waits == [(71, 0), (0, 71)]  # what lies in CuPy's stream before, and what comes there after
+    current.cuda_stream = 72
+    begun.settle()
+    assert cuda.waits == [(71, 0), (0, 71)] * 2  # in the stream that it began in
+    cuda_backend().starts(moved(begun.settle().cells, False, {}))
+    assert cuda.waits[-2:] == [(72, 0), (0, 72)]
+    cuda.waits.clear()
+    current.cuda_stream = 0  # CuPy's own: nothing to wait for
+    cuda_backend().begin_sift(data, below, 1, False, False, 1).settle()
+    assert cuda.waits == []
 
 
 @pytest.mark.parametrize("bad", [False, True])

@@ -23,7 +23,7 @@ from fastdissect.conventions import profile
 from fastdissect.kernels import backend, backend_for
 from fastdissect.kernels.keys import keys
 from fastdissect.kernels.selection import on_host
-from fastdissect.kernels.stores import begin_sift, cells_on_host, zeros_beside
+from fastdissect.kernels.stores import begin_sift, cells_on_host, copied, zeros_beside
 from fastdissect.types import Planes, SparseActivations, Upsampling
 from fastdissect.upsampling import make_upsampling
 
@@ -53,16 +53,16 @@ def one(device: Device, rows: Rows, shape: Shape, dtype: str, planes: list[Plane
     ]
     check(cells[0], thresholds, upsampling, planes[0])
     sums = empty_sums(shape.units, cells[0].values)
-    works = [(own, own.unit_start.copy(), block) for own, block in zip(cells, planes, strict=True)]
 
     def work(given: tuple[SparseActivations, Any, Planes]) -> None:
         own, cursor, block = given
-        count(own, cursor.copy(), thresholds, upsampling, block, sums)
+        count(own, cursor, thresholds, upsampling, block, sums)
 
     calls, launches = [], []
     with Launches.real() as recorder:
         for i in range(repeats + 3):
-            (call,) = device.milliseconds(work, [works[i % BLOCKS]], 1, warm=0)
+            own, block = cells[i % BLOCKS], planes[i % BLOCKS]
+            (call,) = device.milliseconds(work, [(own, copied(own.unit_start), block)], 1, warm=0)
             spent = sum(recorder.take().values())
             if i >= 3:
                 calls.append(call * 1e3 / IMAGES)
@@ -107,7 +107,7 @@ def check(cells: SparseActivations, thresholds: Any, upsampling: Upsampling, pla
     """One block on the device and on the host: equal counts."""
     found, host = empty_sums(cells.shape[1], cells.values), cells_on_host(cells)
     expected = empty_sums(cells.shape[1], host.values)
-    count(cells, cells.unit_start.copy(), thresholds, upsampling, planes, found)
-    count(host, host.unit_start.copy(), thresholds, upsampling, planes, expected)
+    count(cells, copied(cells.unit_start), thresholds, upsampling, planes, found)
+    count(host, copied(host.unit_start), thresholds, upsampling, planes, expected)
     for own, other in zip(found, expected, strict=True):
         assert np.array_equal(own.get(), other), "counts differ from the host's"

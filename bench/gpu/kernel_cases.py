@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastdissect.kernels.keys import keys
+from fastdissect.kernels.stores import copied
 from fastdissect.types import ActivationView, Planes
 from fastdissect.upsampling import make_upsampling
 
@@ -83,7 +84,7 @@ def cases(kernels: Any, few: bool = False) -> Iterator[tuple[str, str, tuple[Any
         pruned = kernels.prune(parts, high, reach, False, 1)
         for present in (None, np.ones((IMAGES, 2), bool)):
             sums = [np.zeros(shape, np.int64) for shape in ((UNITS, 6), (UNITS, 2), (UNITS,))]
-            cursor, category = pruned.unit_start[:-1].copy(), np.arange(6) % 2
+            cursor, category = copied(pruned.unit_start[:-1]), np.arange(6) % 2
             yield (
                 f"count {name}",
                 "count",
@@ -98,5 +99,5 @@ def result_of(kernels: Any, kernel: str, arguments: tuple[Any, ...]) -> tuple[An
     """What the kernel returns and what it has written; the arguments stay as they are."""
     own = list(arguments)
     for place in WRITTEN.get(kernel, ()):
-        own[place] = own[place].copy()
+        own[place] = copied(own[place])
     return getattr(kernels, kernel)(*own), *(own[place] for place in WRITTEN.get(kernel, ()))

@@ -99,7 +99,7 @@ __device__ inline float read_map(Walk walk, int share, int cells, const uint32_t
     if (!(most > threshold)) continue;
     unsigned above = 0;
 #pragma unroll
-    for (int u = 0; u < kGroup; ++u) above |= unsigned(x[u] > threshold && x[u] <= kHuge) << u;
+    for (int u = 0; u < kGroup; ++u) above |= unsigned(x[u] > threshold && is_usable(x[u])) << u;
     for (above &= in; above; above &= above - 1) found(first + kShare * (__ffs(int(above)) - 1));
   }
   return add_own<8 / kShare>(sums);

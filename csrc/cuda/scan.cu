@@ -37,7 +37,7 @@ __device__ inline int64_t block_scan(int64_t value, int64_t* warps, int64_t* tot
 }
 
 // sums [2][tiles + 1]: of the lengths, and of the records.
-FD_KERNEL fd_scan_tiles(const uint32_t* lengths, int64_t count, int64_t* sums) {
+FD_KERNEL __launch_bounds__(kTile) fd_scan_tiles(const uint32_t* lengths, int64_t count, int64_t* sums) {
   FD_SHARED(int64_t, warps);  // 33
   const int64_t i = int64_t(blockIdx.x) * kTile + threadIdx.x, tiles = gridDim.x;
   const uint32_t length = i < count ? lengths[i] : 0;
@@ -52,7 +52,7 @@ FD_KERNEL fd_scan_tiles(const uint32_t* lengths, int64_t count, int64_t* sums) {
 
 // A block for the lengths' sums and one for the records'; in place: sums[i] becomes the sum of the tiles before i,
 // sums[tiles] the total.
-FD_KERNEL fd_scan_sums(int64_t* both, int64_t tiles) {
+FD_KERNEL __launch_bounds__(kTile) fd_scan_sums(int64_t* both, int64_t tiles) {
   FD_SHARED(int64_t, warps);
   int64_t* sums = both + blockIdx.x * (tiles + 1);
   int64_t before = 0;
@@ -66,8 +66,8 @@ FD_KERNEL fd_scan_sums(int64_t* both, int64_t tiles) {
   if (threadIdx.x == 0) sums[tiles] = before;
 }
 
-FD_KERNEL fd_scan_starts(const uint32_t* lengths, int64_t count, const int64_t* sums, int64_t* starts,
-                         int64_t* records) {
+FD_KERNEL __launch_bounds__(kTile)
+    fd_scan_starts(const uint32_t* lengths, int64_t count, const int64_t* sums, int64_t* starts, int64_t* records) {
   FD_SHARED(int64_t, warps);
   const int64_t i = int64_t(blockIdx.x) * kTile + threadIdx.x, tiles = gridDim.x;
   const uint32_t length = i < count ? lengths[i] : 0;

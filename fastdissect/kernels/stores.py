@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, Protocol, TypeVar, cast
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from fastdissect.device_arrays import is_on_device, to_host
+from fastdissect.errors import DeviceMemoryError
 from fastdissect.kernels.protocol import DeviceBackend, Sifted
 from fastdissect.kernels.selection import backend_for, get_num_threads
 from fastdissect.types import ActivationView, SparseActivations
@@ -19,10 +20,34 @@ __all__ = [
     "beside",
     "cells_beside",
     "cells_on_host",
+    "copied",
     "free_memory",
     "value_starts",
+    "with_room",
     "zeros_beside",
 ]
+
+Result = TypeVar("Result")
+
+
+class Leaving(Protocol):
+    """A store that can leave the GPU."""
+
+    left_device: bool
+
+    def leave_device(self) -> None:
+        """Bring everything to host memory, for good."""
+
+
+def with_room(store: Leaving, work: Callable[[], Result]) -> Result:
+    """Work that needs a GPU's memory: once more after the store has left it. The work can be done twice."""
+    try:
+        return work()
+    except DeviceMemoryError:
+        if store.left_device:
+            raise
+    store.leave_device()
+    return work()
 
 
 def value_starts(cells: SparseActivations) -> Any:
@@ -79,6 +104,11 @@ def beside(own: Any, array: Any) -> Any:
 def free_memory(array: Any) -> int:
     """Bytes that are free on the device that an array lies on."""
     return int(array.device.mem_info[0])
+
+
+def copied(array: Any) -> Any:
+    """A small array's copy on its side; from a GPU it comes by way of the host (CuPy would compile a kernel)."""
+    return beside(to_host(array).copy(), array)
 
 
 def zeros_beside(shape: tuple[int, ...], dtype: DTypeLike, array: Any) -> Any:

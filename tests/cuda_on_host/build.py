@@ -32,7 +32,12 @@ _FLAGS = [
     "-Wno-attributes",
 ]
 # Fibres leave their stacks for good, which the sanitizer's own marks on stacks do not survive.
-_SANITIZER = ["-g", "-fsanitize=address", "--param", "asan-stack=0", "-fno-omit-frame-pointer"]
+_SANITIZER = [
+    "-g",
+    "-fsanitize=address,undefined",
+    "-fno-sanitize-recover=undefined",
+    *("--param", "asan-stack=0", "-fno-omit-frame-pointer"),
+]
 
 
 def can_build() -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import itertools
 import math
 import os
 import weakref
@@ -22,9 +23,14 @@ from . import build
 DEVICES = 2
 _current = [0]  # the devices that are entered; the last one is current
 _arrivals: list[Callable[[], None]] = []  # copies under way
+_streams: list[
+    tuple[int, Stream]
+] = []  # those that are entered, with their devices; a device's last is its current
+waits: list[tuple[int, int]] = []  # (stream, the one that it was told to wait for), for the tests
 launches: list[tuple[str, int]] = []  # (kernel, number of arguments), for the tests
 limit: list[int | None] = [None]  # bytes that the devices have; None: as many as are asked for
 held = [0]  # bytes of arrays that are alive
+failing_at: list[Callable[[], bool]] = []  # says of an allocation whether it fails
 
 
 class OutOfMemoryError(Exception):
@@ -34,6 +40,9 @@ class OutOfMemoryError(Exception):
 class _Pointer:
     def __init__(self, ptr: int) -> None:
         self.ptr = ptr
+
+    def copy_from_device_async(self, src: _Pointer, size: int, stream: Any = None) -> None:
+        ctypes.memmove(self.ptr, src.ptr, size)
 
 
 class ndarray:
@@ -120,10 +129,9 @@ class ndarray:
         self._host[...] = array
 
     def copy(self) -> ndarray:
-        assert self._host.flags.c_contiguous, "a copy of a strided array is a kernel of CuPy's"
-        made = ndarray(self.shape, self.dtype)
-        made._host[...] = self._host
-        return made
+        raise AssertionError(
+            "CuPy compiles a kernel of its own to copy an array: data.copy_from_device_async"
+        )
 
     def reshape(self, *shape: Any) -> ndarray:
         view = self._host.reshape(*shape)
@@ -150,6 +158,8 @@ def _extent(shape: Any, strides: Any, dtype: np.dtype[Any]) -> tuple[int, int]:
 def _uninitialised(shape: Any, dtype: Any) -> np.ndarray[Any, Any]:
     dtype = np.dtype(dtype)
     size = math.prod(shape if isinstance(shape, tuple | list) else (shape,)) * dtype.itemsize
+    if failing_at and failing_at[-1]():
+        raise OutOfMemoryError(f"out of memory allocating {size} bytes")
     if limit[0] is not None and held[0] + size > limit[0]:
         raise OutOfMemoryError(f"out of memory allocating {size} bytes")
     memory = np.full(size, 0xCD, np.uint8)  # the base of every view: it dies with the last of them
@@ -227,13 +237,23 @@ class Stream:
         self.ptr, self.device_id = ptr, device_id
 
     def __enter__(self) -> Self:
+        assert self.device_id in (-1, _current[-1]), "CuPy refuses a stream of another device"
+        _streams.append((_current[-1], self))
         return self
 
     def __exit__(self, *_: object) -> None:
-        pass
+        _streams.pop()
 
     def synchronize(self) -> None:
         _arrive()
+
+    def record(self, event: Any = None) -> Event:
+        event = event or Event()
+        event.record(self)
+        return event
+
+    def wait_event(self, event: Event) -> None:
+        waits.append((self.ptr, event.stream.ptr))
 
 
 class Event:
@@ -241,7 +261,7 @@ class Event:
         self._recorded = False
 
     def record(self, stream: Any = None) -> None:
-        self._recorded = True
+        self._recorded, self.stream = True, stream or get_current_stream()
 
     def synchronize(self) -> None:
         assert self._recorded
@@ -334,7 +354,8 @@ def alloc_pinned_memory(size: int) -> Any:
 
 
 def get_current_stream(device_id: int = -1) -> Stream:
-    return Stream()
+    device = _current[-1] if device_id < 0 else device_id
+    return next((stream for own, stream in reversed(_streams) if own == device), Stream(0, -1))
 
 
 class _Nvrtc:
@@ -432,3 +453,22 @@ def at_most(size: int) -> Iterator[None]:
         yield
     finally:
         limit[0] = None
+
+
+@contextlib.contextmanager
+def failing(first: int, count: int | None) -> Iterator[list[int]]:
+    """Let `count` allocations fail (None: all), after `first` that do not; gives their numbers."""
+    made, failures = itertools.count(), []
+
+    def fails() -> bool:
+        number = next(made)
+        if number < first or (count is not None and number >= first + count):
+            return False
+        failures.append(number)
+        return True
+
+    failing_at.append(fails)
+    try:
+        yield failures
+    finally:
+        failing_at.pop()

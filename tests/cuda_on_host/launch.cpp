@@ -68,7 +68,9 @@ extern "C" int fd_shim_launch(void* function, const uint64_t* grid, uint64_t thr
   for (int i = 0; i < kMost; ++i) a[i] = i < count ? arguments[i] : 0xDEADBEEFDEADBEEFull;
   static std::vector<char> stacks;  // kept between launches: fresh pages cost more than most kernels
   if (stacks.size() < threads * shim::kStack) stacks.resize(threads * shim::kStack);
-  for (uint64_t i = 0; i < grid[0] * grid[1] * grid[2]; ++i) {
+  const uint64_t blocks = grid[0] * grid[1] * grid[2];
+  for (uint64_t turn = 0; turn < blocks; ++turn) {
+    const uint64_t i = stride == 1 ? turn : blocks - 1 - turn;  // none may count on another's being first
     std::unique_ptr<char[]> memory(new char[shared]);
     std::memset(memory.get(), 0xCD, shared);
     block = shim::Block{};

@@ -27,6 +27,9 @@ class CudaTensor:
     def detach(self) -> CudaTensor:
         return CudaTensor(self.host.detach(), self.device.index)
 
+    def is_neg(self) -> bool:
+        return self.host.is_neg()
+
     def cpu(self) -> torch.Tensor:
         return self.host
 

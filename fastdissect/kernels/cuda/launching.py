@@ -16,7 +16,17 @@ import numpy as np
 from fastdissect.errors import DeviceMemoryError
 from fastdissect.kernels.cuda.sources import function
 
-__all__ = ["blocks", "launch", "on_device", "on_device_of", "scan", "scan_records", "view_arguments"]
+__all__ = [
+    "beginning",
+    "blocks",
+    "in_stream",
+    "launch",
+    "on_device",
+    "on_device_of",
+    "scan",
+    "scan_records",
+    "view_arguments",
+]
 
 TILE = 1024  # of scan.cu
 
@@ -35,6 +45,26 @@ def on_device_of(array: Any) -> Iterator[None]:
             stream = cupy.cuda.ExternalStream(torch.cuda.current_stream(device).cuda_stream, device)
         else:
             stream = cupy.cuda.get_current_stream()
+    with in_stream(device, stream):
+        yield
+
+
+@contextlib.contextmanager
+def in_stream(device: int, stream: Any) -> Iterator[None]:
+    """Work in a stream of a device, in the order of CuPy's current stream there: after what lies in that, before what
+    comes.
+
+    So what a stream has written is there for kernels of the next one (torch's current stream changes), and what it
+    reads may be freed: CuPy lends freed memory again at once, to the stream that asked for it first.
+
+    Raises:
+        DeviceMemoryError: as above.
+    """
+    with cupy.cuda.Device(device):
+        outer = cupy.cuda.get_current_stream()
+        apart = stream.ptr != outer.ptr
+        if apart:
+            stream.wait_event(outer.record())
         with stream:
             try:
                 yield
@@ -44,6 +74,9 @@ def on_device_of(array: Any) -> Iterator[None]:
                     f"cuda:{device}: expected memory for a kernel's arrays; {error}; {free:,} of {total:,} bytes are "
                     "free; use a smaller batch, fewer layers at a time, or less for retained cells (--gpu-memory)"
                 ) from error
+            finally:
+                if apart:
+                    outer.wait_event(stream.record())
 
 
 def on_device(array: Any, dtype: Any = None) -> Any:
@@ -51,6 +84,16 @@ def on_device(array: Any, dtype: Any = None) -> Any:
     if isinstance(array, cupy.ndarray):
         return array
     return cupy.asarray(np.ascontiguousarray(array, dtype))
+
+
+def beginning(array: Any, size: int) -> Any:
+    """The first elements of a contiguous array as an array of its own.
+
+    Copied as bytes: for `copy` CuPy compiles a kernel, for which it needs CUDA's headers.
+    """
+    own = cupy.empty(size, array.dtype)
+    own.data.copy_from_device_async(array.data, own.nbytes)
+    return own
 
 
 def blocks(count: int, each: int) -> int:

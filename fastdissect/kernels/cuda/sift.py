@@ -7,7 +7,16 @@ from typing import Any
 import cupy
 import numpy as np
 
-from fastdissect.kernels.cuda.launching import blocks, launch, on_device, scan_records, view_arguments
+from fastdissect.errors import ActivationError
+from fastdissect.kernels.cuda.launching import (
+    beginning,
+    blocks,
+    in_stream,
+    launch,
+    on_device,
+    scan_records,
+    view_arguments,
+)
 from fastdissect.kernels.protocol import Fault, Sifted
 from fastdissect.types import ActivationView, SparseActivations
 
@@ -17,13 +26,22 @@ SCRATCH = 1 << 30  # bytes; a batch whose cells would need more if all were kept
 SMALL = 256  # cells; 4 threads share a map of up to this many, 16 a larger one,
 TINY, MANY = 64, 1 << 16  # and one thread has a map of up to TINY cells to itself if there are MANY maps
 SHARED = 48 * 1024  # bytes a block
+MOST = 1 << 30  # cells of a map: the kernels number them with 32 bits
 ROWS = 65535  # of a grid; a block takes every so manieth image
 
 
 def begin_sift(view: ActivationView, bounds: Any, reach: int, ring: bool, omit: bool) -> Sifting:
-    """Queue everything and return; waits for the device only where SCRATCH bytes could not hold all cells."""
+    """Queue everything and return; waits for the device only where SCRATCH bytes could not hold all cells.
+
+    Raises:
+        ActivationError: maps of more than MOST cells.
+    """
+    n, k, h, w = view.data.shape
+    if h * w > MOST:
+        raise ActivationError(
+            f"expected maps of at most {MOST:,} cells on the GPU; got {h} x {w}: pass the activations on the CPU"
+        )
     data = on_device(view.data)
-    n, k, h, w = data.shape
     arguments = view_arguments(data)
     words = h * -(-w // 32)  # of a map's bits
     # fault, its value, records, cells | missing [k] | means, maxima [n, k]; then, for the device alone, lengths [k, n]
@@ -81,32 +99,45 @@ def _mapping(data: Any, words: int) -> tuple[str, int, int, int]:
 
 
 class Sifting:
-    """A sift under way. It keeps the activations alive; afterwards they may be overwritten in the same stream."""
+    """A sift under way. What comes later in the same stream may overwrite the activations, or be lent their memory:
+    they are not held."""
+
+    _under_way = False  # the copy to the host
 
     def __init__(self, view: ActivationView, unit_start: Any, gathered: tuple[Any, ...], told: Any) -> None:
-        self._view, self._unit_start, self._gathered = view, unit_start, gathered
-        self._device, self._stream = cupy.cuda.Device(), cupy.cuda.get_current_stream()
+        self._shape, self._kind = view.data.shape, view.kind
+        self._unit_start, self._gathered = unit_start, gathered
+        self._device, self._stream = cupy.cuda.Device().id, cupy.cuda.get_current_stream()
+        self._ready = cupy.cuda.Event(disable_timing=True)
         pinned = cupy.cuda.alloc_pinned_memory(told.nbytes)
         self._told = np.frombuffer(pinned, np.uint8, told.nbytes)
         told.get(out=self._told, blocking=False)
-        self._ready = cupy.cuda.Event(disable_timing=True)
         self._ready.record()
+        self._under_way = True
+
+    def __del__(self) -> None:
+        # dropped unsettled: CuPy lends the pinned memory again, but not while the copy may write to it
+        if self._under_way:
+            self._ready.synchronize()
 
     def settle(self) -> Sifted:
         """Wait for the device, once; the arrays are as large as their contents, the scratch is given back."""
-        n, k, h, w = self._view.data.shape
+        n, k, h, w = self._shape
         self._ready.synchronize()
+        self._under_way = False
         header = self._told[:32].view(np.int64)
         missing = self._told[32 : 32 + 8 * k].view(np.int64).copy()
         means, maxima = self._told[32 + 8 * k :].view(np.float32).reshape(2, n, k).copy()
         records, cells = header[2:].tolist()
         sizes = (records, records + 1, cells, cells)
-        with self._device, self._stream:
-            arrays = [a if a.size == s else a[:s].copy() for a, s in zip(self._gathered, sizes, strict=True)]
+        with in_stream(self._device, self._stream):
+            arrays = [
+                a if a.size == s else beginning(a, s) for a, s in zip(self._gathered, sizes, strict=True)
+            ]
         fault = None
         if header[0]:
             image, rest = divmod(int(~header[0]), k * h * w)
             unit, cell = divmod(rest, h * w)
             fault = Fault(image, unit, cell, float(self._told[8:12].view(np.float32)[0]))
-        kept = SparseActivations((n, k, h, w), self._view.kind, self._unit_start, *arrays)
+        kept = SparseActivations((n, k, h, w), self._kind, self._unit_start, *arrays)
         return Sifted(kept, means, maxima, missing, fault)
