@@ -9,12 +9,13 @@ import sys
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-from fastdissect.device_arrays import foreign_to_device, is_on_device, torch_to_device
+from fastdissect.device_arrays import foreign_to_device, is_on_device, to_host, torch_to_device
 from fastdissect.errors import ActivationError, SettingError
 from fastdissect.types import ActivationView, Kind
 
-__all__ = ["LAYOUTS", "activation_view", "owner"]
+__all__ = ["LAYOUTS", "activation_view", "host_array", "owner"]
 
 Layout = Literal["NCHW", "NHWC", "NTC"]
 LAYOUTS = ("NCHW", "NHWC", "NTC")
@@ -22,8 +23,26 @@ _KINDS: dict[str, Kind] = {"float32": "float32", "float16": "float16", "bfloat16
 
 
 def owner(array: Any) -> str:
-    """Name of the library an array belongs to: "numpy", "torch", "cupy", or its module's first name."""
+    """Name of the library an array belongs to: "numpy", "torch" (subclasses too), "cupy", or its module's first name."""
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(array, torch.Tensor):
+        return "torch"
     return type(array).__module__.partition(".")[0]
+
+
+def host_array(values: Any) -> NDArray[Any]:
+    """Thresholds, labels and the like, of any library and on any device, as a NumPy array; bfloat16 as float32.
+
+    >>> host_array([1, 2])
+    array([1, 2])
+    """
+    if owner(values) == "torch":
+        values = values.detach().cpu().resolve_neg()
+        return (values.float() if str(values.dtype) == "torch.bfloat16" else values).numpy()  # type: ignore[no-any-return]
+    if not isinstance(values, np.ndarray) and not is_on_device(values):
+        found = foreign_to_device(values)
+        values = values if found is None else found
+    return np.asarray(to_host(values))
 
 
 def activation_view(array: Any, layout: str = "NCHW") -> ActivationView:
@@ -67,7 +86,8 @@ def _strided(array: Any) -> tuple[Any, Kind]:
         found = foreign_to_device(array)
         if found is None:
             raise ActivationError(
-                f"expected a numpy array, a torch tensor, or an array on a CUDA device; got {type(array).__name__}"
+                f"expected a numpy array, a torch tensor, or an array on a CUDA device; got {type(array).__name__}; "
+                "pass numpy.asarray(array)"
             )
         array = found
     name = array.dtype.name
@@ -93,6 +113,10 @@ def _from_torch(tensor: Any) -> tuple[Any, Kind]:
         raise _wrong_dtype(name, "tensor.float()")
     if tensor.layout is not torch.strided:
         raise ActivationError(f"expected a dense tensor; got layout {tensor.layout}; pass tensor.to_dense()")
+    if tensor.is_neg():  # its memory holds other numbers than it says
+        raise ActivationError(
+            "expected a tensor as it lies in memory; got one with the negative bit; pass tensor.resolve_neg()"
+        )
     tensor = tensor.detach()
     if tensor.device.type == "cuda":
         return torch_to_device(tensor), _KINDS[name]

@@ -34,9 +34,28 @@ def where(array: Any) -> str:
 
 
 def to_host(array: Any) -> NDArray[Any]:
-    """The array as a NumPy array: itself if it is one; from a device a copy, which waits for the device."""
-    host: NDArray[Any] = array.get() if is_on_device(array) else array
+    """The array as a NumPy array: itself if it is one; from a device a copy, which waits for the kernels before it.
+
+    It is made in CuPy's current stream, which the streams of the kernels are joined to.
+    """
+    if not is_on_device(array):
+        own: NDArray[Any] = array
+        return own
+    host: NDArray[Any] = array.get() if array.flags.c_contiguous else _stretch(array)
     return host
+
+
+def _stretch(array: Any) -> NDArray[Any]:
+    """A copy of a strided array, by way of the whole stretch of memory behind it: CuPy would compile a kernel of its
+    own to gather it."""
+    cupy = sys.modules["cupy"]
+    if not array.size:
+        return np.empty(array.shape, array.dtype)
+    ends = [(n - 1) * step for n, step in zip(array.shape, array.strides, strict=True)]
+    low, high = sum(min(0, end) for end in ends), sum(max(0, end) for end in ends) + array.dtype.itemsize
+    memory = cupy.cuda.UnownedMemory(array.data.ptr + low, high - low, array, array.device.id)
+    stretch = cupy.ndarray((high - low,), np.uint8, cupy.cuda.MemoryPointer(memory, 0)).get()
+    return np.ascontiguousarray(np.ndarray(array.shape, array.dtype, stretch, -low, array.strides))
 
 
 def _cupy(what: str) -> Any:
@@ -82,7 +101,14 @@ def foreign_to_device(array: Any) -> Any | None:
     By DLPack (jax, ...) or `__cuda_array_interface__` (Numba's device arrays, ...).
     """
     if hasattr(array, "__dlpack_device__") and array.__dlpack_device__()[0] in CUDA:
-        return _cupy(f"a {type(array).__name__}").from_dlpack(array)
+        cupy = _cupy(f"a {type(array).__name__}")
+        try:
+            return cupy.from_dlpack(array)
+        except (BufferError, TypeError, ValueError, RuntimeError) as error:
+            raise ActivationError(
+                f"expected an array that CuPy reads by DLPack; got a {type(array).__name__} that it does not "
+                f"({error}); pass a CuPy array or a torch tensor"
+            ) from error
     if getattr(array, "__cuda_array_interface__", None) is not None:
         return _cupy(f"a {type(array).__name__}").asarray(array)
     return None

@@ -8,6 +8,7 @@ Both read with the `sift` kernel, so that unusable cells, means and maxima are t
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -18,7 +19,8 @@ from fastdissect.device_arrays import to_host
 from fastdissect.kernels import Sifted, backend_for, get_num_threads
 from fastdissect.kernels.keys import widen
 from fastdissect.kernels.reference import HUGE, NAN_BITS
-from fastdissect.kernels.stores import begin_sift, beside, value_starts, zeros_beside
+from fastdissect.kernels.selection import host_backend
+from fastdissect.kernels.stores import begin_sift, beside, value_starts, with_room, zeros_beside
 from fastdissect.key_bins import bin_of_rank
 from fastdissect.ranks import rank_bounds
 from fastdissect.readout import thresholds_at, usable
@@ -59,11 +61,11 @@ class ValuePass:
 
     def begin(self, view: ActivationView) -> Callable[[], Sifted]:
         """Start to read one batch; it counts once the result is called, which comes before the next `begin`."""
-        sifting = begin_sift(view, self.top.bounds, 0, False, self.omit)
+        sifting = with_room(self.top, lambda: begin_sift(view, self.top.bounds, 0, False, self.omit))
         n, _, h, w = view.data.shape
 
         def settle() -> Sifted:
-            sifted = sifting()
+            sifted = with_room(self.top, sifting)
             if sifted.fault is None:
                 self._append(sifted.cells, n * h * w, sifted.missing)
             return sifted
@@ -80,7 +82,7 @@ class ValuePass:
         self.top.prune()
 
     def _append(self, cells: SparseActivations, count: int, missing: NDArray[np.int64]) -> None:
-        self.top.append(value_starts(cells), cells.values, count, missing)
+        with_room(self.top, lambda: self.top.append(value_starts(cells), cells.values, count, missing))
         self.top.rise(self.smallest)
         if (
             self.top.nbytes > self.memory / GROWTH
@@ -113,6 +115,7 @@ class CountPass:
         self.inner = np.zeros((units, 0), np.int64)  # [units, ranks], the rank inside the bin of the prefix
         self.bins: list[NDArray[np.int64]] = []  # [units, 65536], one a rank, on the activations' side
         self.ranks = 1
+        self.left_device = False
 
     @property
     def nbytes(self) -> int:
@@ -129,29 +132,33 @@ class CountPass:
         return lambda: sifted
 
     def _read(self, view: ActivationView) -> Sifted:
-        threads, units = get_num_threads(), len(self.missing)
-        kernels = backend_for(view.data)
-        sifted = kernels.sift(view, np.full(units, _NOTHING), 0, False, self.omit, threads)
+        bounds = np.full(len(self.missing), _NOTHING)
+        sifted = with_room(self, lambda: begin_sift(view, bounds, 0, False, self.omit)())
         if sifted.fault is not None:
             return sifted
-        if sifted.missing.any():
-            view = _without_unusable(view)
-        self._bring_bins(view)
+        data = _without_unusable(view) if sifted.missing.any() else view.data
         if self.prefix is None:
             n, _, h, w = view.data.shape
             self.count, self.missing = self.count + n * h * w, self.missing + sifted.missing
-            kernels.histogram(view, 16, None, self.bins[0], True, threads)
-        else:
-            for j, bins in enumerate(self.bins):
-                kernels.histogram(view, 0, np.ascontiguousarray(self.prefix[:, j]), bins, True, threads)
+        for rank in range(self.ranks):
+            with_room(self, functools.partial(self._histogram, view, data, rank))
         return sifted
 
-    def _bring_bins(self, view: ActivationView) -> None:
-        """The counters on the activations' side: made there at first, moved there after a restore."""
+    def _histogram(self, view: ActivationView, data: Any, rank: int) -> None:
+        """Count `data`, the view's cells, for one rank; nothing is added before all memory is there."""
+        kernels = host_backend() if self.left_device else backend_for(view.data)
+        own = ActivationView(to_host(data) if self.left_device else beside(data, view.data), view.kind)
         if not self.bins:
             shape = (len(self.missing), 65536)
-            self.bins = [zeros_beside(shape, np.int64, view.data) for _ in range(self.ranks)]
-        self.bins = [beside(bins, view.data) for bins in self.bins]
+            self.bins = [zeros_beside(shape, np.int64, own.data) for _ in range(self.ranks)]
+        self.bins = [beside(bins, own.data) for bins in self.bins]  # after a restore
+        shift, prefix = (16, None) if self.prefix is None else (0, np.ascontiguousarray(self.prefix[:, rank]))
+        kernels.histogram(own, shift, prefix, self.bins[rank], True, get_num_threads())
+
+    def leave_device(self) -> None:
+        """Bring the counters to host memory, for good: batches are brought there to be counted."""
+        self.left_device = True
+        self.bins = [to_host(bins) for bins in self.bins]
 
     def narrow(self) -> None:
         """End the first pass: note the bin that holds each rank, and count inside it from now on."""
@@ -190,13 +197,13 @@ class CountPass:
         self.bins = [arrays[f"bins{j}"] for j in range(self.ranks) if f"bins{j}" in arrays]
 
 
-def _without_unusable(view: ActivationView) -> ActivationView:
+def _without_unusable(view: ActivationView) -> NDArray[Any]:
     """A copy in which unusable cells are NaN (only under nan="omit"): the histogram leaves NaNs out.
 
-    Made on the host and sent back to a GPU: a batch with unusable cells is rare.
+    Made on the host, and sent back to a GPU: a batch with unusable cells is rare.
     """
     data = to_host(view.data)
     with np.errstate(invalid="ignore"):
         unusable = ~(np.abs(widen(data, view.kind)) <= HUGE)
-    clean = np.where(unusable, NAN_BITS[view.kind], data)
-    return ActivationView(beside(clean, view.data), view.kind)
+    clean: NDArray[Any] = np.where(unusable, NAN_BITS[view.kind], data)
+    return clean

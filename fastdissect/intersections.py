@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastdissect.arrays import activation_view, owner
+from fastdissect.arrays import activation_view, host_array
 from fastdissect.conventions import profile
 from fastdissect.counting import Counter, concept_area
 from fastdissect.errors import ActivationError, DataError, SettingError
-from fastdissect.kernels import backend_for, get_num_threads
 from fastdissect.kernels.keys import keys
+from fastdissect.kernels.stores import begin_sift
 from fastdissect.packing import join_planes, pack_channels, slice_planes
 from fastdissect.types import Concepts, Counts, LabelChannel
 from fastdissect.upsampling import make_upsampling
@@ -36,8 +36,8 @@ def count_intersections(
     Args:
         activations: float32, float16 or bfloat16 [N, K, h, w] (or `layout`); numpy, torch, CuPy, ... on the CPU
             or a CUDA device, where they are then counted.
-        thresholds: [K]; compared strictly: a pixel is above when it is greater.
-        labels: integers [N, H, W] or [N, channels, H, W] with (H, W) = `size`, 0 = none. A label that several
+        thresholds: [K], on any device; compared strictly: a pixel is above when it is greater.
+        labels: integers, on any device (they are packed on the CPU), [N, H, W] or [N, channels, H, W] with (H, W) = `size`, 0 = none. A label that several
             channels carry at a pixel counts once.
         size: height and width of the masks.
         upsample: "half-pixel" (default), "half-pixel-zero" or "pil" (fastdissect/upsampling.py).
@@ -61,7 +61,7 @@ def count_intersections(
     """
     view = activation_view(activations, layout)
     n, units, height, width = view.data.shape
-    cut = np.asarray(thresholds, np.float32)
+    cut = np.asarray(host_array(thresholds), np.float32)
     if cut.shape != (units,) or np.isnan(cut).any():
         raise SettingError(f"expected {units} thresholds without NaN, one a unit; got shape {cut.shape}")
     try:
@@ -85,8 +85,7 @@ def count_intersections(
         ),
         upsampling.size,
     )
-    kernels, reach, ring = backend_for(view.data), upsampling.reach, upsampling.ring
-    sifted = kernels.sift(view, keys(cut), reach, ring, False, get_num_threads())
+    sifted = begin_sift(view, keys(cut), upsampling.reach, upsampling.ring, False)()
     if sifted.fault is not None:
         fault = sifted.fault
         raise ActivationError(
@@ -99,9 +98,7 @@ def count_intersections(
 
 
 def _label_maps(labels: Any, n: int, size: tuple[int, int]) -> NDArray[Any]:
-    if owner(labels) == "torch":
-        labels = labels.detach().cpu().numpy()
-    maps = np.asarray(labels)
+    maps = host_array(labels)
     if maps.ndim == 3:
         maps = maps[:, None]
     if maps.ndim != 4 or maps.shape[0] != n or maps.shape[2:] != tuple(size) or maps.dtype.kind not in "ui":

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastdissect.device_arrays import to_host
-from fastdissect.kernels import Fault, backend, backend_for, get_num_threads
+from fastdissect.kernels import Fault, backend_for, get_num_threads
 from fastdissect.kernels.keys import LOWEST
+from fastdissect.kernels.selection import host_backend
 from fastdissect.top_values import TopValues
 from fastdissect.types import ActivationView
 
@@ -45,7 +46,7 @@ class KeyBins(NamedTuple):
             own = values[start[unit] : start[unit + 1]].reshape(1, 1, 1, -1)
             if own.size:
                 view = ActivationView(own, top.kind)
-                backend().histogram(view, 32 - bits, None, counts[unit : unit + 1], True, 1)
+                host_backend().histogram(view, 32 - bits, None, counts[unit : unit + 1], True, 1)
         return KeyBins(counts, to_host(top.bounds))
 
     def added(self, view: ActivationView, omit: bool) -> tuple[KeyBins, NDArray[np.int64], Fault | None]:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from fastdissect.arrays import host_array
 from fastdissect.batches import Batch, BatchSource
 from fastdissect.errors import DataError, SettingError
 from fastdissect.masks import image_planes
@@ -180,7 +181,7 @@ def _array(values: Any) -> NDArray[np.generic]:
         if values.dtype == torch.bfloat16:
             values = values.view(torch.int16)
         return values.numpy()  # type: ignore[no-any-return]
-    return np.asarray(values)
+    return host_array(values)
 
 
 def _digest(values: Any) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastdissect.errors import DataError
-from fastdissect.kernels import backend
+from fastdissect.kernels.selection import host_backend
 from fastdissect.types import Concepts, LabelChannel, Planes, words_for
 
 __all__ = [
@@ -73,7 +73,7 @@ def pack_channels(
                 if not 0 <= extreme < len(columns):
                     raise _unknown(image, extreme)
         narrow = np.uint16 if len(columns) <= 1 << 16 else np.int32
-        packed = backend().pack(np.stack(maps).astype(narrow, copy=False), columns, once)
+        packed = host_backend().pack(np.stack(maps).astype(narrow, copy=False), columns, once)
         if packed.unknown:
             raise _unknown(image, packed.unknown)
         concept, area, words = packed.concept, packed.pixels, packed.words

@@ -20,7 +20,7 @@ from fastdissect.caching import PlaneCache
 from fastdissect.concluding import conclude
 from fastdissect.counting import concept_area
 from fastdissect.device_arrays import is_on_device
-from fastdissect.errors import DataError, OutputError
+from fastdissect.errors import DataError, DeviceMemoryError, OutputError, SettingError
 from fastdissect.image_records import ImageRecords
 from fastdissect.interruption import hold_interrupts
 from fastdissect.kernels import Sifted
@@ -188,7 +188,14 @@ class Run:
             self._on_layer(name, view, batch)
             self.kernel_seconds += time.perf_counter() - start
 
-        hooks.run(batch.images.to(self.device), on_layer)
+        try:
+            hooks.run(_sent(batch.images, self.device), on_layer)
+        except torch.cuda.OutOfMemoryError as error:
+            raise DeviceMemoryError(
+                f"expected memory on {self.device} for the network and {len(batch.images)} images; "
+                f"{str(error).partition(chr(10))[0]}; use a smaller batch (--batch-size), mixed precision (--dtype), or "
+                "less for retained cells (--gpu-memory)"
+            ) from error
         self.forward_seconds += time.perf_counter() - begun - (self.kernel_seconds - inside)
         self.position = batch.first + len(batch.images)
         if self.pass_ == 0:
@@ -285,10 +292,29 @@ class Run:
         }
 
 
+def _sent(images: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """A batch on the network's device. To a GPU by way of pinned memory: from any other the host would wait until all
+    that is queued there was done."""
+    if device.type == "cuda" and images.device.type == "cpu":
+        return images.pin_memory().to(device, non_blocking=True)
+    return images.to(device)
+
+
 def _placed(module: nn.Module, device: torch.device) -> tuple[nn.Module, torch.device]:
     """The module on the device, and where its input goes. A module that is spread over several devices stays so:
-    each layer is sifted where its output lies."""
+    each layer is sifted where its output lies.
+
+    Raises:
+        SettingError: it is spread over devices of another type.
+    """
     places = list(dict.fromkeys(p.device for p in module.parameters() if p.device.type != "meta"))
-    if len(places) > 1 or getattr(module, "hf_device_map", None):
+    if getattr(module, "hf_device_map", None):  # it sends its input on by itself
         return module, next((p for p in places if p.type == device.type), device)
-    return module.to(device), device
+    if len(places) < 2:
+        return module.to(device), device
+    if device.type not in {place.type for place in places}:
+        raise SettingError(
+            f"expected a network on {device.type!r}, or all on one device; it is spread over "
+            f"{', '.join(map(str, places))}; give the type of these, or move it there with .to({str(device)!r})"
+        )
+    return module, places[0]

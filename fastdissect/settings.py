@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 import fastdissect
 from fastdissect.activations import forward_device
+from fastdissect.arrays import host_array
 from fastdissect.conventions import profile_record
 from fastdissect.errors import BackendError, SettingError
 from fastdissect.forward_options import ForwardOptions
@@ -177,13 +178,13 @@ def checked_device(device: str) -> torch.device:
         if isinstance(error, BackendError):
             raise
         reason = str(error).partition("\n")[0]
+        missing = _cuda_problem() if device.partition(":")[0] == "cuda" else None
         raise SettingError(
             f'expected a device that torch has here: "auto", "cpu", "cuda" or "mps"; got {device!r}: {reason}'
+            f"{f'; {missing}' if missing else ''}"
         ) from error
     if target.type == "cuda" and device != "auto" and not _host_forced():
-        from fastdissect.kernels.cuda.problem import cuda_problem
-
-        problem = cuda_problem()
+        problem = _cuda_problem()
         if problem is not None:
             raise BackendError(
                 f"device {device!r}: the network could run there, our kernels cannot: {problem}; "
@@ -191,6 +192,12 @@ def checked_device(device: str) -> torch.device:
                 "the GPU and brings activations to the CPU"
             )
     return target
+
+
+def _cuda_problem() -> str | None:
+    from fastdissect.kernels.cuda.problem import cuda_problem
+
+    return cuda_problem()
 
 
 def _kernel_origin(device: torch.device) -> str | None:
@@ -215,7 +222,7 @@ def rounded_down(values: ArrayLike) -> NDArray[np.float32]:
     >>> rounded_down([0.1]).item() < 0.1 < np.float32(0.1).item()
     True
     """
-    wide = np.asarray(values, np.float64)
+    wide = np.asarray(host_array(values), np.float64)
     with np.errstate(over="ignore"):
         narrow = wide.astype(np.float32)
     return np.where(narrow > wide, np.nextafter(narrow, np.float32(-np.inf)), narrow)

@@ -14,17 +14,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastdissect.cell_store import CellStore
 from fastdissect.device_arrays import to_host
-from fastdissect.errors import ActivationError, DeviceMemoryError, SettingError
+from fastdissect.errors import ActivationError, SettingError
 from fastdissect.kernels import Fault, Sifted
 from fastdissect.kernels.keys import keys
-from fastdissect.kernels.stores import begin_sift
+from fastdissect.kernels.stores import begin_sift, with_room
 from fastdissect.ranks import rank_bounds
 from fastdissect.readout import thresholds_at, usable
 from fastdissect.spilling import PART, empty_cells, join_on_disk, open_part, write_part
@@ -36,7 +36,6 @@ __all__ = ["LayerSifter", "Sieved", "fault_error"]
 PIXEL_FRESH = 1.6  # in place of FRESH where the quantile is over upsampled maps, which are dearer to count
 TIED = 0.9  # a prune that leaves this much met ties: only the exact rank lets them fall away
 SMALLEST = 1 << 22  # bytes below which pruning is not worth a call
-Result = TypeVar("Result")
 
 
 class Sieved(NamedTuple):
@@ -157,29 +156,19 @@ class LayerSifter:
 
     def _begin(self, view: ActivationView) -> Callable[[], Sifted]:
         reach, ring, images = self.upsampling.reach, self.upsampling.ring, len(view.data)
-        sifting = self._with_room(lambda: begin_sift(view, self.store.bounds, reach, ring, self.omit))
+        sifting = with_room(self.store, lambda: begin_sift(view, self.store.bounds, reach, ring, self.omit))
 
         def settle() -> Sifted:
-            sifted = self._with_room(sifting)
+            sifted = with_room(self.store, sifting)
             if sifted.fault is None:
                 self.images += images
                 self.missing = self.missing + sifted.missing
-                self._with_room(lambda: self.store.append(sifted.cells))
+                with_room(self.store, lambda: self.store.append(sifted.cells))
                 if self.known is None:
                     self._rise()
             return sifted
 
         return settle
-
-    def _with_room(self, work: Callable[[], Result]) -> Result:
-        """Work that needs a GPU's memory: once more after the retained cells have made room."""
-        try:
-            return work()
-        except DeviceMemoryError:
-            if self.store.left_device:
-                raise
-        self.store.leave_device()
-        return work()
 
     def _rise(self) -> None:
         """Now and then: raise the bounds; forget what they leave behind once the store has grown by GROWTH."""

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastdissect.errors import OutputError
-from fastdissect.kernels import backend, get_num_threads
+from fastdissect.kernels import get_num_threads
+from fastdissect.kernels.selection import host_backend
 from fastdissect.streams import Stream
 from fastdissect.types import Kind, SparseActivations
 
@@ -95,7 +96,7 @@ def join_on_disk(
             )
             for p in parts
         ]
-        joined = backend().prune(piece, bounds[low:high], reach, ring, get_num_threads())
+        joined = host_backend().prune(piece, bounds[low:high], reach, ring, get_num_threads())
         unit_start.append(joined.unit_start[1:] + unit_start[-1][-1])
         streams["images"].append(joined.images)
         streams["cell_start"].append(joined.cell_start[1:] + cell_base)

@@ -18,6 +18,7 @@ from fastdissect.device_arrays import where
 from fastdissect.errors import ActivationError, OutputError, SettingError
 from fastdissect.kernels import Fault, backend_for, get_num_threads
 from fastdissect.kernels.keys import from_keys
+from fastdissect.kernels.stores import with_room
 from fastdissect.key_bins import KeyBins
 from fastdissect.quantile_file import QuantileState, read_quantile, write_quantile
 from fastdissect.top_values import GROWTH, TopValues
@@ -104,7 +105,7 @@ class TopQuantile:
         Args:
             activations: float32, float16 or bfloat16, [N, K, h, w] (or "NHWC", "NTC", or [N, K]); numpy,
                 torch, CuPy, ... (see `activation_view`), on the CPU or a CUDA device, where what is retained
-                then stays. All updates lie on one device.
+                then stays while it fits there. All updates lie on one device.
 
         Raises:
             ActivationError: wrong shape or dtype, NaN (unless omitted), more values than `total`. The state is
@@ -159,10 +160,12 @@ class TopQuantile:
                 top.count, top.missing = top.count + n * h * w, top.missing + missing
             return bins, fault
         threads = get_num_threads() if view.data.size > 1 << 18 else 1
-        start, values, missing, fault = backend_for(view.data).filter(view, top.bounds, omit, threads)
+        start, values, missing, fault = with_room(
+            top, lambda: backend_for(view.data).filter(view, top.bounds, omit, threads)
+        )
         if fault is not None:
             return None, fault
-        top.append(start, values, n * h * w, missing)
+        with_room(top, lambda: top.append(start, values, n * h * w, missing))
         if self.memory is not None and top.nbytes > self.memory:
             top.prune()
         else:

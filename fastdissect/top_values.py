@@ -11,19 +11,23 @@ Ties fall away with the bound: a constant unit keeps nothing (DESIGN section 2).
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastdissect.device_arrays import is_on_device, to_host, where
-from fastdissect.kernels import backend_for, get_num_threads
+from fastdissect.errors import DeviceMemoryError
+from fastdissect.kernels import Backend, backend_for, get_num_threads
+from fastdissect.kernels.selection import host_backend
+from fastdissect.kernels.stores import beside
 from fastdissect.types import Kind
 
 __all__ = ["FRESH", "GROWTH", "TopValues"]
 
 GROWTH = 1.6  # a store is pruned when it has grown by this factor: see bench/README.md for the choice
+Result = TypeVar("Result")
 FRESH = 1.4  # the bounds rise whenever this many times as many values have been seen: see bench/README.md
 
 
@@ -64,9 +68,16 @@ class TopValues:
     ) -> None:
         """Take the values above the bounds among `count` more of each unit, `missing` of them unusable.
 
-        They lie on the side of those before them, but after `leave_device` and where a checkpoint was restored.
+        They stay where they lie, but after `leave_device`. What was restored goes there too; what lies on another
+        device makes all of them leave.
         """
-        if self.left_device or (self._values and not is_on_device(self._values[0])):
+        if self._values and where(values) != self.where and not self.left_device:
+            if is_on_device(values) and not is_on_device(self._values[0]):
+                moved = [[beside(own, values) for own in arrays] for arrays in (self._starts, self._values)]
+                self._starts, self._values = (tuple(arrays) for arrays in moved)
+            else:
+                self.leave_device()
+        if self.left_device:
             start, values = to_host(start), to_host(values)
         self._starts, self._values = (*self._starts, start), (*self._values, values)
         self.nbytes += start.nbytes + values.nbytes
@@ -97,8 +108,10 @@ class TopValues:
             return
         if self._shown():
             self._raised = self.count
-            self.bounds = backend_for(self._values[0]).raise_bounds(
-                self._starts, self._values, self.kind, self.bounds, self.deepest, get_num_threads()
+            self.bounds = self._where_it_fits(
+                lambda own, n: own.raise_bounds(
+                    self._starts, self._values, self.kind, self.bounds, self.deepest, n
+                )
             )
         if full:
             self._forget_below()
@@ -116,8 +129,9 @@ class TopValues:
         return self.count - int(self.missing.max(initial=0)) >= self.deepest
 
     def _forget_below(self) -> None:
-        kernels = backend_for(self._values[0])
-        start, values = kernels.join(self._starts, self._values, self.kind, self.bounds, get_num_threads())
+        start, values = self._where_it_fits(
+            lambda own, n: own.join(self._starts, self._values, self.kind, self.bounds, n)
+        )
         self._starts, self._values = (start,), (values,)
         self.nbytes = self._pruned = start.nbytes + values.nbytes
 
@@ -125,8 +139,20 @@ class TopValues:
         """Keys of the ranks[k, j]-th largest values of unit k, none deeper than r."""
         if not self._values:
             return np.repeat(to_host(self.bounds)[:, None], ranks.shape[1], axis=1)
-        kernels, threads = backend_for(self._values[0]), get_num_threads()
-        return to_host(kernels.select(self._starts, self._values, self.kind, self.bounds, ranks, threads))
+        return to_host(
+            self._where_it_fits(
+                lambda own, n: own.select(self._starts, self._values, self.kind, self.bounds, ranks, n)
+            )
+        )
+
+    def _where_it_fits(self, work: Callable[[Backend, int], Result]) -> Result:
+        """On the GPU where the values are there; in host memory once the GPU's does not suffice."""
+        if not self.left_device:
+            try:
+                return work(backend_for(self._values[0]), get_num_threads())
+            except DeviceMemoryError:
+                self.leave_device()
+        return work(host_backend(), get_num_threads())
 
     def merged(self, other: TopValues) -> TopValues:
         """Both together, as if one had seen everything; in host memory where they lie on different devices."""

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import itertools
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +21,12 @@ from kernel_cases import KINDS, LAYOUTS, assert_same, encode, values
 
 import fastdissect as fd
 from fastdissect import top_quantile
-from fastdissect.errors import ActivationError, BackendError
-from fastdissect.kernels import available
+from fastdissect.device_arrays import where
+from fastdissect.errors import ActivationError, BackendError, DeviceMemoryError
+from fastdissect.kernels import available, selection
+from fastdissect.packing import pack_channels
+from fastdissect.top_values import TopValues
+from fastdissect.types import LabelChannel
 
 
 @pytest.fixture
@@ -173,3 +181,96 @@ def test_nothing_bulky_comes_back_while_values_are_gathered(
     for first in range(0, 60, 6):
         q.update(uploaded(x[first : first + 6]))
     assert max(got) <= 16 * 8 + 64  # tables of a few bytes a unit
+
+
+@pytest.mark.parametrize("there", [None, 0, 1])
+@pytest.mark.parametrize("here", [None, 0, 1])
+def test_merged_states_stay_together_wherever_the_stream_goes_on(
+    cuda: Cupy, small_stores: None, monkeypatch: pytest.MonkeyPatch, there: int | None, here: int | None
+) -> None:
+    if has_gpu() and 1 in (there, here) and cuda.cuda.runtime.getDeviceCount() < 2:
+        pytest.skip("one GPU alone")
+    x = torch.from_numpy(values(np.random.default_rng(9), (30, 5, 4, 4), "normal"))
+    whole, empty, other = (fd.TopQuantile(5, 0.05, 480) for _ in range(3))
+    whole.update(x)
+    other.update(x[:15] if there is None else on_cuda(x[:15], there))
+    empty.merge(other)
+    rise, together = TopValues.rise, []
+
+    def watched(self: Any, smallest: float) -> None:
+        together.append(len({where(own) for own in (*self._values, *self._starts)}) == 1)
+        rise(self, smallest)
+
+    monkeypatch.setattr(TopValues, "rise", watched)
+    monkeypatch.setattr(top_quantile, "PIECE", 1 << 20)
+    empty.update(x[15:] if here is None else on_cuda(x[15:], here))
+    assert together == [True]
+    assert_same(empty.thresholds(), whole.thresholds())
+
+
+def test_labels_and_thresholds_may_lie_anywhere(cuda: Cupy) -> None:
+    rng = np.random.default_rng(10)
+    x, cut = rng.normal(size=(3, 4, 3, 3)).astype(np.float32), rng.normal(size=4).astype(np.float32)
+    labels = rng.integers(0, 5, (3, 7, 8))
+    expected = fd.count_intersections(x, cut, labels, size=(7, 8))
+    for own in (labels, on_cuda(torch.from_numpy(labels)), cuda.asarray(labels)):
+        for level in (
+            cut,
+            on_cuda(torch.from_numpy(cut)),
+            cuda.asarray(cut),
+            torch.nn.Parameter(torch.from_numpy(cut)),
+        ):
+            assert_same(fd.count_intersections(uploaded(x), level, own, size=(7, 8)), expected)
+            assert_same(fd.count_intersections(x, level, own, size=(7, 8)), expected)
+
+
+@pytest.mark.skipif(has_gpu(), reason="the stand-in's launches are watched")
+def test_labels_are_packed_on_the_host_even_under_a_forced_gpu(
+    cuda: Cupy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels = [LabelChannel(0, np.random.default_rng(0).integers(0, 3, (6, 7)))]
+    expected = pack_channels(labels, np.arange(-1, 3, dtype=np.int32), (6, 7), once=True)
+    monkeypatch.setenv("FASTDISSECT_BACKEND", "cuda")
+    monkeypatch.setattr(selection, "kernels_problem", lambda: None)
+    begun = len(cuda.launches)
+    assert_same(pack_channels(labels, np.arange(-1, 3, dtype=np.int32), (6, 7), once=True), expected)
+    assert len(cuda.launches) == begun  # worker processes pack, and CUDA does not survive a fork
+
+
+def quantile_of(x: torch.Tensor, memory: int | None) -> Any:
+    q = fd.TopQuantile(3, 0.1, 192, memory=memory)
+    for first in range(0, 12, 4):
+        q.update(on_cuda(x[first : first + 4]))
+    return q.bracket()
+
+
+def counts_of(x: torch.Tensor, labels: Any) -> Any:
+    return fd.count_intersections(on_cuda(x), np.full(3, 0.5, np.float32), labels, size=(5, 6))
+
+
+@pytest.mark.skipif(has_gpu(), reason="the stand-in's memory can be made to fail")
+@pytest.mark.parametrize("what", ["quantile", "bracket", "counts"])
+@pytest.mark.parametrize(("count", "step"), [(1, 5), (None, 9)])
+def test_memory_that_fails_once_or_for_good(
+    cuda: Cupy, small_stores: None, what: str, count: int | None, step: int
+) -> None:
+    rng = np.random.default_rng(11)
+    x = torch.from_numpy(rng.normal(size=(12, 3, 4, 4)).astype(np.float32))
+    labels = rng.integers(0, 3, (12, 5, 6))
+    work: Callable[[], Any] = {
+        "quantile": lambda: quantile_of(x, None),
+        "bracket": lambda: quantile_of(x, 100),
+        "counts": lambda: counts_of(x, labels),
+    }[what]
+    expected = work()
+    for first in itertools.count(0, step):
+        with cuda.failing(first, count) as failed:
+            try:
+                assert_same(work(), expected)
+            except DeviceMemoryError as error:
+                assert re.search(r"allocating \d+ bytes", str(error))  # noqa: PT017 - either is right
+                assert what != "quantile" or count is None, "what is retained makes room for one that fails"
+        gc.collect()
+        if not failed:
+            break
+    assert first > step

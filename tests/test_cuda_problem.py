@@ -171,7 +171,9 @@ def test_a_cupy_built_from_source_says_its_cuda_itself(machine: Machine) -> None
 def test_an_old_driver_takes_the_other_extra(machine: Machine) -> None:
     machine.torch, machine.driver = None, 12080
     assert 'pip uninstall -y cupy-cuda13x && pip install "fastdissect[cuda12]"' in str(machine.all())
-    machine.driver, machine.packages = 11080, ("cupy-cuda12x",)
+    machine.torch, machine.torch_sees = "13.0", True  # torch would not follow to CUDA 12
+    assert "[cuda12]" not in str(machine.all())
+    machine.torch, machine.driver, machine.packages = None, 11080, ("cupy-cuda12x",)
     assert str(machine.all()).endswith(
         "cupy-cuda12x: install a newer driver (https://www.nvidia.com/drivers)"
     )

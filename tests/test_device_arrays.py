@@ -12,7 +12,7 @@ from cuda_on_host.facing import has_gpu
 from cuda_on_host.fixture import Cupy
 from cuda_on_host.tensors import on_cuda
 
-from fastdissect.arrays import LAYOUTS, activation_view
+from fastdissect.arrays import LAYOUTS, activation_view, host_array
 from fastdissect.device_arrays import is_on_device, to_host, where
 from fastdissect.errors import ActivationError
 from fastdissect.kernels.keys import widen
@@ -113,3 +113,78 @@ def test_wrong_dtypes_on_a_device_name_the_remedy(cuda: Cupy) -> None:
 def test_a_device_array_never_becomes_a_numpy_array_by_itself(cuda: Cupy) -> None:
     with pytest.raises(TypeError, match="Implicit conversion"):
         np.asarray(cuda.zeros((2, 2), np.float32))
+
+
+def test_strided_arrays_come_to_the_host_without_a_kernel_of_cupys(
+    cuda: Cupy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    get = cuda.ndarray.get
+
+    def contiguous_alone(self: Any, *a: Any, **k: Any) -> Any:
+        assert self.flags.c_contiguous, "CuPy gathers it with a kernel of its own"
+        return get(self, *a, **k)
+
+    if not has_gpu():
+        monkeypatch.setattr(cuda.ndarray, "get", contiguous_alone)
+    base = tensor_of((4, 6, 5, 8), torch.float32)
+    for host in (
+        base,
+        base[1:3, ::2, 1:, 3:5],
+        base.permute(3, 1, 0, 2),
+        base[:, :1].expand(4, 7, 5, 8),
+        base[:, :, :0].permute(0, 2, 1, 3),
+        base[2],
+        base.to(torch.bfloat16)[:, :, 1:4],
+    ):
+        expected = activation_view(host[None] if host.ndim == 3 else host)
+        found = to_host(activation_view(on_cuda(host[None] if host.ndim == 3 else host)).data)
+        assert found.dtype == expected.data.dtype
+        assert found.flags.c_contiguous
+        np.testing.assert_array_equal(found, expected.data)
+    numbers = np.arange(30, dtype=np.int32).reshape(5, 6)
+    np.testing.assert_array_equal(to_host(cuda.asarray(numbers)[::-1, ::-2]), numbers[::-1, ::-2])
+
+
+def test_small_arrays_of_any_library_come_to_the_host(cuda: Cupy) -> None:
+    numbers = np.array([[1.5, -2.0], [0.25, 8.0]], np.float32)
+    tensor = torch.from_numpy(numbers)
+    for given in (
+        numbers,
+        numbers.tolist(),
+        tensor,
+        tensor.clone().requires_grad_(),
+        tensor.bfloat16(),
+        torch.complex(tensor, -tensor).conj().imag,
+        on_cuda(tensor),
+        on_cuda(tensor.bfloat16()),
+        cuda.asarray(numbers),
+        cuda.asarray(np.ascontiguousarray(numbers.T)).transpose(1, 0),
+    ):
+        found = host_array(given)
+        assert type(found) is np.ndarray
+        np.testing.assert_array_equal(found, numbers)
+
+
+def test_a_tensor_that_is_negated_when_read_is_no_view(cuda: Cupy) -> None:
+    tensor = torch.complex(torch.ones(1, 2, 3, 3), torch.ones(1, 2, 3, 3)).conj().imag
+    for given in (tensor, on_cuda(tensor)):
+        with pytest.raises(ActivationError, match=r"negative bit; pass tensor\.resolve_neg\(\)"):
+            activation_view(given)
+
+
+def test_a_subclass_of_tensors_is_a_tensor() -> None:
+    class Own(torch.Tensor):
+        pass
+
+    tensor = torch.ones(1, 2, 3, 3)
+    assert activation_view(tensor.as_subclass(Own)).data.ctypes.data == tensor.data_ptr()
+
+
+@pytest.mark.skipif(has_gpu(), reason="the stand-in takes no DLPack")
+def test_what_cupy_does_not_read_by_dlpack_is_named(cuda: Cupy) -> None:
+    class Packed:
+        def __dlpack_device__(self) -> tuple[int, int]:
+            return 2, 0
+
+    with pytest.raises(ActivationError, match=r"got a Packed that it does not \(.*\); pass a CuPy array"):
+        activation_view(Packed())

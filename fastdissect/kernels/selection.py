@@ -15,7 +15,15 @@ from fastdissect.errors import BackendError, SettingError, nearest
 from fastdissect.kernels.cuda.problem import kernels_problem
 from fastdissect.kernels.protocol import Backend
 
-__all__ = ["available", "backend", "backend_for", "get_num_threads", "on_host", "set_num_threads"]
+__all__ = [
+    "available",
+    "backend",
+    "backend_for",
+    "get_num_threads",
+    "host_backend",
+    "on_host",
+    "set_num_threads",
+]
 
 _threads: int | None = None
 
@@ -78,6 +86,17 @@ def backend(name: str | None = None) -> Backend:
             "(torch.set_flush_denormal(True)?); switch that off, or use a compiled backend"
         )
     return found
+
+
+def host_backend() -> Backend:
+    """The backend for what stays on the host: `backend()`, and the host's best under FASTDISSECT_BACKEND=cuda.
+
+    For what has left a GPU, and for what worker processes do: CUDA does not survive a fork.
+
+    Raises:
+        BackendError: as `backend`.
+    """
+    return backend(on_host()[0] if os.environ.get("FASTDISSECT_BACKEND") == "cuda" else None)
 
 
 def backend_for(array: Any) -> Backend:

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from fastdissect.counting import Counter
 from fastdissect.errors import SettingError
-from fastdissect.kernels import backend, get_num_threads
+from fastdissect.kernels import get_num_threads
 from fastdissect.kernels.keys import keys
+from fastdissect.kernels.selection import host_backend
 from fastdissect.layer import LayerDissection
 from fastdissect.settings import rounded_down
 from fastdissect.types import Planes
@@ -58,7 +59,7 @@ def recount(
     assert layer.activations is not None
     tables = layer.upsampling
     require_cells(layer.activations.cells, layer.shape, f"layer {layer.name!r}")
-    cells = backend().prune(
+    cells = host_backend().prune(
         [layer.activations], keys(thresholds), tables.reach, tables.ring, get_num_threads()
     )
     counter = Counter(thresholds, tables, layer.concepts, layer.profile)

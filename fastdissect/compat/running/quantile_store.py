@@ -14,8 +14,9 @@ from torch import Tensor
 
 from fastdissect.compat.running.quantile_sort import sort_rows_, transposed_into
 from fastdissect.compat.running.quantile_tail import KERNEL_DTYPES, bits_of, kind_of, top_values
-from fastdissect.kernels import backend, get_num_threads
+from fastdissect.kernels import get_num_threads
 from fastdissect.kernels.keys import from_keys
+from fastdissect.kernels.selection import host_backend
 
 __all__ = ["ValueStore"]
 
@@ -102,7 +103,7 @@ class ValueStore:
         starts = np.arange(self.depth + 1, dtype=np.int64) * self.count
         kind, bounds = kind_of(matrix.dtype), np.zeros(self.depth, np.uint32)
         values = bits_of(matrix).reshape(-1)
-        return backend().select([starts], [values], kind, bounds, ranks, get_num_threads())
+        return host_backend().select([starts], [values], kind, bounds, ranks, get_num_threads())
 
     def _rows(self) -> list[Tensor]:
         return [*self._chunks[:-1], self._chunks[-1][: self._filled]] if self._chunks else []

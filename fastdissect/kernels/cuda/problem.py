@@ -149,8 +149,11 @@ def _old_driver() -> str | None:
     if major is None or driver // 1000 >= major:
         return None
     remedy = "install a newer driver (https://www.nvidia.com/drivers)"
-    if driver // 1000 == 12:
-        remedy = f"{_instead()}, or {remedy}"
+    torchs = torch_cuda()
+    if driver // 1000 == 12 and (not torchs or torchs.startswith("12.")):
+        remedy = (
+            f'pip uninstall -y {" ".join(cupy_packages())} && pip install "fastdissect[cuda12]", or {remedy}'
+        )
     return f"the driver is for CUDA {written(driver)}, too old for {cupy_packages()[0]}: {remedy}"
 
 
