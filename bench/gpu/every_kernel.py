@@ -1,10 +1,10 @@
 """Every kernel once or a few times on small inputs, beside the reference: for compute-sanitizer, and by itself.
 
-    python bench/gpu/every_kernel.py [--stand-in] [--few] [--no-pool] [--against cpp-v3]
+    python bench/gpu/every_kernel.py [--stand-in] [--few] [--only TEXT] [--no-pool] [--against cpp-v3]
 
 A line a kernel and kind: "equal", or what differs. The last line is a digest of all results: the same whichever way
 the kernels were compiled (FASTDISSECT_CUDA=fatbin or jit). `--stand-in` runs the kernels' sources on the CPU, where
-there is no GPU. `--few` takes two sizes of maps and two dtypes. `--no-pool` gives every array memory of its own, so
+there is no GPU. `--few` takes two sizes of maps and two dtypes; `--only` the cases with TEXT in their name. `--no-pool` gives every array memory of its own, so
 that memcheck sees a step past its end. torch is never imported. Exit status: 0 all equal, 1 not, 3 no device.
 """
 
@@ -54,10 +54,12 @@ def difference(found: Any, expected: Any) -> str:
     return ""
 
 
-def compare(device: Any, host: Any, few: bool = False) -> tuple[int, int, str]:
+def compare(device: Any, host: Any, few: bool = False, only: str = "") -> tuple[int, int, str]:
     """Prints a line a case; (cases, how many differ or fail, digest of what the device gave)."""
     content, count, wrong = hashlib.sha256(), 0, 0
     for name, kernel, arguments in cases(host, few):
+        if only not in name:
+            continue
         try:
             own = result_of(device, kernel, arguments)
         except Exception as error:  # noqa: BLE001 - one kernel that fails must not hide the others
@@ -80,6 +82,7 @@ def main() -> int:
         "--stand-in", action="store_true", help="the kernels on the CPU, where there is no GPU"
     )
     parser.add_argument("--few", action="store_true", help="two sizes of maps, two dtypes")
+    parser.add_argument("--only", default="", metavar="TEXT", help="the cases with TEXT in their name")
     parser.add_argument("--no-pool", action="store_true", help="every array has memory of its own")
     parser.add_argument("--against", default="reference", help="the host backend to compare with")
     options = parser.parse_args()
@@ -90,7 +93,7 @@ def main() -> int:
         with as_cupy() as cupy:
             cupy.cuda.set_allocator(None)
     print(f"the kernels run on {'the GPU' if has_gpu() else 'the CPU, by the stand-in'}")
-    count, differing, digest = compare(Facing(), backend(options.against), options.few)
+    count, differing, digest = compare(Facing(), backend(options.against), options.few, options.only)
     print(f"{count - differing} of {count} equal to {options.against}\ndigest {digest}")
     return 1 if differing else 0
 

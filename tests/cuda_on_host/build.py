@@ -13,9 +13,7 @@ import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).parent
-SANITIZE = (
-    os.environ.get("FASTDISSECT_SANITIZE_KERNELS") == "1"
-)  # with libasan preloaded: test_cuda_sanitized.py
+SANITIZE = os.environ.get("FASTDISSECT_SANITIZE_KERNELS", "")  # "address" or "thread": test_cuda_sanitized.py
 _FLAGS = [
     "-std=c++17",
     "-O1",
@@ -32,12 +30,11 @@ _FLAGS = [
     "-Wno-attributes",
 ]
 # Fibres leave their stacks for good, which the sanitizer's own marks on stacks do not survive.
-_SANITIZER = [
-    "-g",
-    "-fsanitize=address,undefined",
-    "-fno-sanitize-recover=undefined",
+_ADDRESS = (
+    *("-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"),
     *("--param", "asan-stack=0", "-fno-omit-frame-pointer"),
-]
+)
+_SANITIZER = {"": (), "address": ("-g", *_ADDRESS), "thread": ("-g", "-fsanitize=thread")}[SANITIZE]
 
 
 def can_build() -> bool:
@@ -56,7 +53,7 @@ def folder() -> Path:
 @functools.cache
 def shim_version() -> int:
     """A number for all that a library depends on beside the kernel's own source."""
-    content = hashlib.sha256(" ".join([*_FLAGS, *_SANITIZER * SANITIZE, _DECLARED, _TABLE]).encode())
+    content = hashlib.sha256(" ".join([*_FLAGS, *_SANITIZER, _DECLARED, _TABLE]).encode())
     for path in sorted(HERE.glob("*pp")):
         content.update(path.read_bytes())
     return int(content.hexdigest()[:12], 16)
@@ -109,7 +106,7 @@ def built(code: str, include: tuple[str, ...]) -> Path:
             folders = [f"-I{headers}" for headers in (*include, str(HERE))]
             tables = (_TABLE.format(name) for name in kernels(code, include))
             source.write_text("".join([code, _DECLARED, *tables]))
-            flags = [*_FLAGS, *_SANITIZER * SANITIZE]
+            flags = [*_FLAGS, *_SANITIZER]
             command = ["g++", *flags, *folders, str(source), str(HERE / "launch.cpp"), "-o", str(made)]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             if done.returncode:

@@ -34,6 +34,24 @@ using Kernel = void (*)(Word, Word, Word, Word, Word, Word, Word, Word, Word, Wo
 constexpr int kMost = 40;
 Kernel kernel;
 Word a[kMost];
+char begun, ended;  // what orders a launch's blocks with what comes before and after it
+
+// Stacks and fibers are kept between launches: fresh ones cost more than most kernels. Two sets, for blocks in turn, so
+// that two blocks in a row are different threads to a race detector.
+struct Lanes {
+  std::unique_ptr<char[]> stacks;
+  std::vector<void*> fibers;
+};
+
+Lanes& lanes_for(uint64_t block, uint64_t threads) {
+  static Lanes both[2];
+  Lanes& lanes = both[shim::kWatched ? block & 1 : 0];
+  if (lanes.fibers.size() < threads) {
+    lanes.stacks.reset(new char[threads * shim::kStack]);
+    while (lanes.fibers.size() < threads) lanes.fibers.push_back(shim::new_fiber());
+  }
+  return lanes;
+}
 
 void run_kernel() {
   kernel(a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7], a[8], a[9], a[10], a[11], a[12], a[13], a[14], a[15], a[16],
@@ -42,18 +60,29 @@ void run_kernel() {
 }
 
 void thread_main() {
+  shim::after_barrier(&begun);
   run_kernel();
-  shim::Block& block = shim::block;
-  shim::Thread& me = shim::self();
-  me.done = true;
-  block.warps[me.warp].ended |= 1u << me.lane;
-  --block.live;
-  ++block.progress;
-  void* nowhere;
-  if (!block.live) shim::fd_shim_switch(&nowhere, block.home);
-  if (block.arrived == block.live) shim::end_of_barrier();  // a barrier counts the threads that are left
-  block.current = shim::next_live();
-  shim::fd_shim_switch(&nowhere, shim::self().stack_pointer);
+  shim::before_barrier(&ended);
+  void *to, *fiber, *nowhere;
+  {
+    shim::Quiet quiet;
+    shim::Block& block = shim::block;
+    shim::Thread& me = shim::self();
+    me.done = true;
+    block.warps[me.warp].ended |= 1u << me.lane;
+    --block.live;
+    ++block.progress;
+    to = block.home;
+    fiber = block.home_fiber;
+    if (block.live) {
+      if (block.arrived == block.live) shim::end_of_barrier();  // a barrier counts the threads that are left
+      block.current = shim::next_live();
+      to = shim::self().stack_pointer;
+      fiber = shim::self().fiber;
+    }
+  }
+  shim::enter_fiber(fiber);
+  shim::fd_shim_switch(&nowhere, to);
   std::abort();
 }
 
@@ -62,15 +91,16 @@ void thread_main() {
 // 0, or 1 with a message in `failure` (256 bytes). `stride` must have no factor in common with the block's threads.
 extern "C" int fd_shim_launch(void* function, const uint64_t* grid, uint64_t threads, uint64_t shared, const Word* arguments,
                               int count, uint64_t stride, char* failure) {
+  shim::Quiet quiet;
   shim::Block& block = shim::block;
   if (count > kMost) return std::snprintf(failure, 256, "more than %d arguments", kMost), 1;
   kernel = reinterpret_cast<Kernel>(function);
   for (int i = 0; i < kMost; ++i) a[i] = i < count ? arguments[i] : 0xDEADBEEFDEADBEEFull;
-  static std::vector<char> stacks;  // kept between launches: fresh pages cost more than most kernels
-  if (stacks.size() < threads * shim::kStack) stacks.resize(threads * shim::kStack);
+  shim::before_barrier(&begun);
   const uint64_t blocks = grid[0] * grid[1] * grid[2];
   for (uint64_t turn = 0; turn < blocks; ++turn) {
     const uint64_t i = stride == 1 ? turn : blocks - 1 - turn;  // none may count on another's being first
+    Lanes& lanes = lanes_for(turn, threads);
     std::unique_ptr<char[]> memory(new char[shared]);
     std::memset(memory.get(), 0xCD, shared);
     block = shim::Block{};
@@ -87,15 +117,19 @@ extern "C" int fd_shim_launch(void* function, const uint64_t* grid, uint64_t thr
       thread.index = {unsigned(t), 0, 0};
       thread.lane = unsigned(t % 32);
       thread.warp = unsigned(t / 32);
-      auto top = reinterpret_cast<uint64_t*>(reinterpret_cast<uintptr_t>(&stacks[(t + 1) * shim::kStack]) & ~uintptr_t(15));
+      auto top = reinterpret_cast<uint64_t*>(reinterpret_cast<uintptr_t>(&lanes.stacks[(t + 1) * shim::kStack]) & ~uintptr_t(15));
       *--top = 0;
       *--top = reinterpret_cast<uint64_t>(&thread_main);
       for (int k = 0; k < 6; ++k) *--top = 0;
       thread.stack_pointer = top;
+      thread.fiber = lanes.fibers[t];
     }
     block.current = 0;
+    block.home_fiber = shim::this_fiber();
+    shim::enter_fiber(block.threads[0].fiber);
     shim::fd_shim_switch(&block.home, block.threads[0].stack_pointer);
     if (block.failure[0]) return std::memcpy(failure, block.failure, sizeof block.failure), 1;
   }
+  shim::after_barrier(&ended);
   return 0;
 }

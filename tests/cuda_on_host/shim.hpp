@@ -15,6 +15,8 @@
 
 #include <math.h>
 
+#include "order.hpp"
+
 #define __global__
 #define __device__
 #define __host__
@@ -31,6 +33,7 @@ struct Index {
 
 struct Meeting {  // of the lanes of one mask; keyed by its lowest lane
   unsigned mask = 0, arrived = 0, generation = 0;
+  char met[2] = {};  // even and odd generations
 };
 
 struct Warp {
@@ -40,7 +43,7 @@ struct Warp {
 };
 
 struct Thread {
-  void* stack_pointer = nullptr;
+  void *stack_pointer = nullptr, *fiber = nullptr;
   Index index{};
   unsigned lane = 0, warp = 0;
   bool done = false;
@@ -54,16 +57,20 @@ struct Block {
   unsigned current = 0, stride = 1;
   uint64_t progress = 0;  // barriers met and threads ended
   void (*entry)() = nullptr;
-  void* home = nullptr;
+  void *home = nullptr, *home_fiber = nullptr;
+  char met[2] = {};
   char* shared = nullptr;
   char failure[256] = {};
 };
 
 inline Block block;  // the one that runs; launches are not nested and hold the interpreter's lock
-constexpr size_t kStack = 64 * 1024;
+constexpr size_t kStack = (kWatched ? 16 : 64) * 1024;
 
 inline void* shared_memory() { return block.shared; }
-inline Thread& self() { return block.threads[block.current]; }
+inline Thread& self() {
+  Quiet quiet;
+  return block.threads[block.current];
+}
 
 extern "C" void fd_shim_switch(void** save, void* to);
 
@@ -71,6 +78,7 @@ extern "C" void fd_shim_switch(void** save, void* to);
   std::snprintf(block.failure, sizeof block.failure, "%s (block %u,%u thread %u)", what, block.index.x, block.index.y,
                 self().index.x);
   void* nowhere;
+  enter_fiber(block.home_fiber);
   fd_shim_switch(&nowhere, block.home);
   std::abort();
 }
@@ -88,7 +96,9 @@ inline void yield() {
   const unsigned next = next_live();
   if (next == block.current) return;
   block.current = next;
-  fd_shim_switch(&me.stack_pointer, block.threads[next].stack_pointer);
+  void **save = &me.stack_pointer, *to = block.threads[next].stack_pointer;
+  enter_fiber(block.threads[next].fiber);
+  fd_shim_switch(save, to);
 }
 
 // Wait until `met()`; every other thread has its turn several times before this counts as a deadlock.
@@ -117,14 +127,19 @@ inline void end_of_barrier() {
 }
 
 inline void block_barrier(bool predicate) {
+  Quiet quiet;
   const unsigned own = block.generation;
+  before_barrier(&block.met[own & 1]);
   block.ors |= predicate;
   block.counts += predicate;
   if (++block.arrived == block.live) end_of_barrier();
   wait_until([own] { return block.generation != own; });
+  after_barrier(&block.met[own & 1]);
 }
 
-inline void warp_barrier(unsigned mask) {
+// `memory`: it orders memory, as __syncwarp does; shuffles and ballots only move their values.
+inline void warp_barrier(unsigned mask, bool memory = false) {
+  Quiet quiet;
   Thread& me = self();
   Warp& warp = block.warps[me.warp];
   const unsigned present = block.threads.size() - me.warp * 32 >= 32 ? 0xFFFFFFFFu
@@ -137,6 +152,7 @@ inline void warp_barrier(unsigned mask) {
   meeting.mask = mask;
   meeting.arrived |= 1u << me.lane;
   const unsigned own = meeting.generation;
+  if (memory) before_barrier(&meeting.met[own & 1]);
   if (meeting.arrived == mask) {
     meeting.arrived = 0;
     ++meeting.generation;
@@ -146,11 +162,13 @@ inline void warp_barrier(unsigned mask) {
     if (meeting.generation == own && (mask & warp.ended)) fail("a lane ended that a warp function waits for");
     return meeting.generation != own;
   });
+  if (memory) after_barrier(&meeting.met[own & 1]);
 }
 
 template <class V>
 inline V exchange(unsigned mask, V value, unsigned from) {
   static_assert(sizeof(V) <= 8 && std::is_trivially_copyable<V>::value, "shuffles move 8 bytes at most");
+  Quiet quiet;
   Warp& warp = block.warps[self().warp];
   std::memcpy(&warp.slot[self().lane], &value, sizeof value);
   warp_barrier(mask);
@@ -162,6 +180,7 @@ inline V exchange(unsigned mask, V value, unsigned from) {
 }
 
 inline unsigned ballot(unsigned mask, bool predicate) {
+  Quiet quiet;
   Warp& warp = block.warps[self().warp];
   warp.slot[self().lane] = predicate;
   warp_barrier(mask);
@@ -199,7 +218,7 @@ inline float float_of_half(uint16_t bits) {
 inline void __syncthreads() { shim::block_barrier(false); }
 inline int __syncthreads_or(int p) { return shim::block_barrier(p != 0), int(shim::block.met_or); }
 inline int __syncthreads_count(int p) { return shim::block_barrier(p != 0), int(shim::block.met_count); }
-inline void __syncwarp(unsigned mask = 0xFFFFFFFFu) { shim::warp_barrier(mask); }
+inline void __syncwarp(unsigned mask = 0xFFFFFFFFu) { shim::warp_barrier(mask, true); }
 template <class V>
 inline V __shfl_sync(unsigned mask, V v, int lane, int width = 32) {
   return shim::exchange(mask, v, shim::segment(width) + (unsigned(lane) & (width - 1)));
@@ -253,24 +272,24 @@ inline V min(V a, V b) { return b < a ? b : a; }
 template <class V>
 inline V max(V a, V b) { return a < b ? b : a; }
 
-// One block runs at a time and fibres switch at barriers alone: plain operations are atomic.
+// Relaxed, as CUDA's are. (One block runs at a time and fibres switch at barriers alone: the first try succeeds.)
 #define FD_SHIM_ATOMIC(NAME, RESULT)            \
   template <class V>                            \
   inline V NAME(V* p, V v) {                    \
-    const V old = *p;                           \
-    *p = RESULT;                                \
+    V old = __atomic_load_n(p, __ATOMIC_RELAXED); \
+    while (!__atomic_compare_exchange_n(p, &old, RESULT, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) { \
+    }                                           \
     return old;                                 \
   }
 FD_SHIM_ATOMIC(atomicAdd, V(old + v))
-FD_SHIM_ATOMIC(atomicMin, v < old ? v : old)
-FD_SHIM_ATOMIC(atomicMax, old < v ? v : old)
+FD_SHIM_ATOMIC(atomicMin, V(v < old ? v : old))
+FD_SHIM_ATOMIC(atomicMax, V(old < v ? v : old))
 FD_SHIM_ATOMIC(atomicOr, V(old | v))
 FD_SHIM_ATOMIC(atomicAnd, V(old & v))
-FD_SHIM_ATOMIC(atomicExch, v)
+FD_SHIM_ATOMIC(atomicExch, V(v))
 #undef FD_SHIM_ATOMIC
 template <class V>
 inline V atomicCAS(V* p, V expected, V v) {
-  const V old = *p;
-  if (old == expected) *p = v;
-  return old;
+  __atomic_compare_exchange_n(p, &expected, v, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+  return expected;
 }
