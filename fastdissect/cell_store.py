@@ -13,10 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastdissect.device_arrays import is_on_device, to_host
-from fastdissect.errors import DeviceMemoryError
-from fastdissect.kernels import Backend, backend, backend_for, get_num_threads
-from fastdissect.kernels.selection import host_backend
-from fastdissect.kernels.stores import cells_beside, cells_on_host, value_starts
+from fastdissect.kernels import Backend
+from fastdissect.kernels.stores import cells_beside, cells_on_host, value_starts, where_it_fits
 from fastdissect.types import Kind, SparseActivations, Upsampling
 
 __all__ = ["CellStore"]
@@ -102,11 +100,4 @@ class CellStore:
         return [value_starts(part) for part in self.parts], [part.values for part in self.parts]
 
     def _where_it_fits(self, work: Callable[[Backend, int], Result]) -> Result:
-        """On the GPU where the cells are there; in host memory once the GPU's does not suffice."""
-        if not self.left_device:
-            own = backend_for(self.parts[0].values) if self.parts else backend()
-            try:
-                return work(own, get_num_threads())
-            except DeviceMemoryError:
-                self.leave_device()
-        return work(host_backend(), get_num_threads())
+        return where_it_fits(self, self.parts[0].values if self.parts else None, work)

@@ -18,10 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastdissect.device_arrays import is_on_device, to_host, where
-from fastdissect.errors import DeviceMemoryError
-from fastdissect.kernels import Backend, backend_for, get_num_threads
-from fastdissect.kernels.selection import host_backend
-from fastdissect.kernels.stores import beside
+from fastdissect.kernels import Backend
+from fastdissect.kernels.stores import beside, where_it_fits
 from fastdissect.types import Kind
 
 __all__ = ["FRESH", "GROWTH", "TopValues"]
@@ -146,13 +144,7 @@ class TopValues:
         )
 
     def _where_it_fits(self, work: Callable[[Backend, int], Result]) -> Result:
-        """On the GPU where the values are there; in host memory once the GPU's does not suffice."""
-        if not self.left_device:
-            try:
-                return work(backend_for(self._values[0]), get_num_threads())
-            except DeviceMemoryError:
-                self.leave_device()
-        return work(host_backend(), get_num_threads())
+        return where_it_fits(self, self._values[0], work)
 
     def merged(self, other: TopValues) -> TopValues:
         """Both together, as if one had seen everything; in host memory where they lie on different devices."""

@@ -11,8 +11,8 @@ from numpy.typing import DTypeLike, NDArray
 
 from fastdissect.device_arrays import is_on_device, to_host
 from fastdissect.errors import DeviceMemoryError
-from fastdissect.kernels.protocol import DeviceBackend, Sifted
-from fastdissect.kernels.selection import backend_for, get_num_threads
+from fastdissect.kernels.protocol import Backend, DeviceBackend, Sifted
+from fastdissect.kernels.selection import backend, backend_for, get_num_threads, host_backend
 from fastdissect.types import ActivationView, SparseActivations
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "copied",
     "free_memory",
     "value_starts",
+    "where_it_fits",
     "with_room",
     "zeros_beside",
 ]
@@ -48,6 +49,18 @@ def with_room(store: Leaving, work: Callable[[], Result]) -> Result:
             raise
     store.leave_device()
     return work()
+
+
+def where_it_fits(store: Leaving, array: Any, work: Callable[[Backend, int], Result]) -> Result:
+    """Work on what a store holds, where `array`, one of its own, lies (None: it holds nothing); in host memory once the
+    GPU's does not suffice."""
+    if not store.left_device:
+        own = backend() if array is None else backend_for(array)
+        try:
+            return work(own, get_num_threads())
+        except DeviceMemoryError:
+            store.leave_device()
+    return work(host_backend(), get_num_threads())
 
 
 def value_starts(cells: SparseActivations) -> Any:
