@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fastdissect import compat as compat
     from fastdissect import datasets as datasets
+    from fastdissect import methods as methods
     from fastdissect import models as models
     from fastdissect import reports as reports
+    from fastdissect.directions import Directions
     from fastdissect.dissection import dissect
     from fastdissect.errors import FastdissectError
     from fastdissect.exporting import export
@@ -32,6 +34,7 @@ __version__ = "0.1.0"
 
 _WHERE = {
     "Counts": "types",
+    "Directions": "directions",
     "Dissection": "results",
     "FastdissectError": "errors",
     "LayerDissection": "results",
@@ -45,10 +48,11 @@ _WHERE = {
     "read_tally": "tally",
     "set_num_threads": "kernels",
 }
-_MODULES = ("compat", "datasets", "models", "reports")
+_MODULES = ("compat", "datasets", "methods", "models", "reports")
 
 __all__ = [
     "Counts",
+    "Directions",
     "Dissection",
     "FastdissectError",
     "LayerDissection",
@@ -62,6 +66,7 @@ __all__ = [
     "dissect",
     "export",
     "load",
+    "methods",
     "models",
     "read_tally",
     "reports",

@@ -10,7 +10,7 @@ import contextlib
 import copy
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -18,6 +18,7 @@ from torch import nn
 
 from fastdissect.arrays import activation_view
 from fastdissect.compiled_forward import CompiledForwards, compile_errors
+from fastdissect.directions import Mix
 from fastdissect.errors import LayerError
 from fastdissect.forward_options import ForwardOptions
 from fastdissect.models import TokenGrid, as_map, get_layer, output_tensor
@@ -71,7 +72,8 @@ class LayerHooks:
 
     Args:
         module: the network, in eval mode; images are cast to its own dtype (`input_dtype`).
-        layers: dotted names.
+        layers: dotted names, and names of `mixes`.
+        mixes: {name: mix}: handed on under these names, the layer's outputs mixed.
         layout: of all layers' outputs: "auto", "NCHW", "NHWC" or "NTC".
         tokens: how tokens lie on the image, where a layer gives tokens.
         options: mixed precision, compiled, channels last (the weights are laid out by `in_channels_last`).
@@ -89,14 +91,16 @@ class LayerHooks:
         layout: str = "auto",
         tokens: TokenGrid | None = None,
         options: ForwardOptions | None = None,
+        mixes: Mapping[str, Mix] | None = None,
     ) -> None:
         self.module, self.layers, self.layout, self.tokens = module, layers, layout, tokens
+        self.mixes = mixes or {}
         self.options = options or ForwardOptions()
         self.dtype = input_dtype(module)
         self.explanations: dict[str, str] = {}
         self._order: tuple[str, ...] = ()  # of the layers' calls, once it is known
         self._compiled = (
-            CompiledForwards(module, [get_layer(module, name) for name in layers])
+            CompiledForwards(module, [get_layer(module, name) for name in self._hooks])
             if self.options.compile
             else None
         )
@@ -108,8 +112,16 @@ class LayerHooks:
         return fewer
 
     @property
+    def _hooks(self) -> tuple[str, ...]:
+        """The network's own layers that are read, each once."""
+        return tuple(
+            dict.fromkeys(self.mixes[name].layer if name in self.mixes else name for name in self.layers)
+        )
+
+    @property
     def _last(self) -> str | None:
-        return next((name for name in reversed(self._order) if name in self.layers), None)
+        hooks = self._hooks
+        return next((name for name in reversed(self._order) if name in hooks), None)
 
     @contextlib.contextmanager
     def _hooked(
@@ -124,8 +136,13 @@ class LayerHooks:
                 if order.count(name) == 1:
                     tensor = output_tensor(output, name).detach()
                     found = as_map(tensor, name, self.layout, self.tokens, size, len(images))  # type: ignore[arg-type]
-                    self.explanations[name] = found.explanation
-                    on_layer(name, kernel_view(found.map))
+                    if name in self.layers:
+                        self.explanations[name] = found.explanation
+                        on_layer(name, kernel_view(found.map))
+                    for mix in (self.mixes[own] for own in self.layers if own in self.mixes):
+                        if mix.layer == name:
+                            self.explanations[mix.name] = f"{found.explanation}, {mix.units} directions in it"
+                            on_layer(mix.name, kernel_view(mix(found.map)))
                 if name == last:
                     raise _StopForwardError
 
@@ -136,7 +153,7 @@ class LayerHooks:
 
         handles = []
         try:
-            for name in self.layers:
+            for name in self._hooks:
                 handles.append(get_layer(self.module, name).register_forward_hook(hook_of(name)))
             yield
         finally:
@@ -167,7 +184,7 @@ class LayerHooks:
             contextlib.suppress(_StopForwardError),
         ):
             self.module(self._input(images))
-        for name in self.layers:
+        for name in self._hooks:
             count = order.count(name)
             if count == 0:
                 raise LayerError(

@@ -21,8 +21,16 @@ from numpy.typing import ArrayLike
 
 from fastdissect.caching import cache_folder
 from fastdissect.conventions import profile as profile_of
+from fastdissect.directions import Directions, checked_directions
 from fastdissect.forward_options import checked_forward, in_channels_last
-from fastdissect.models import Preprocessing, TokenGrid, load_model, resolve_layers
+from fastdissect.models import (
+    Preprocessing,
+    TokenGrid,
+    layer_names,
+    load_model,
+    resolve_layer,
+    resolve_layers,
+)
 from fastdissect.out_folder import finished_run, prepare, work_folder
 from fastdissect.results import Dissection, LayerDissection, load
 from fastdissect.resuming import Checkpoints
@@ -31,6 +39,7 @@ from fastdissect.settings import (
     RunSettings,
     check_choices,
     checked_device,
+    checked_kept,
     checked_thresholds,
     parse_size,
 )
@@ -53,6 +62,7 @@ def dissect(
     channels_last: bool = False,
     out: str | Path | None = None,
     thresholds: Mapping[str, ArrayLike] | None = None,
+    directions: Mapping[str, Directions] | None = None,
     batch_size: int = 32,
     workers: int | None = None,
     size: int | str | tuple[int, int] | None = None,
@@ -66,7 +76,7 @@ def dissect(
     memory: int | None = None,
     device_memory: int | None = None,
     passes: int | str = "auto",
-    activations: bool = True,
+    activations: bool | Sequence[str] = True,
     fresh: bool = False,
     cache: str | Path | None = "auto",
     checkpoint_seconds: float = 60.0,
@@ -90,6 +100,8 @@ def dissect(
             the network is changed by neither, once the run is over.
         out: folder for results; with it an interrupted run goes on where it stopped.
         thresholds: {layer: [units]}, to count with thresholds from elsewhere.
+        directions: {name: Directions}: linear maps of layers' channels, dissected under these names in the same
+            forward pass; `layers` may then be empty.
         batch_size: images a forward pass (a DataLoader has its own). workers: processes that decode images;
             0: none; default: by the number of threads.
         size, mask_size: the network's input and the masks, (height, width); default: the model's or the
@@ -102,7 +114,8 @@ def dissect(
         memory: bytes for all retained cells; default: half of what is free. passes: "auto", 1, 2 or 3.
         device_memory: bytes for those that lie on a GPU, on each; default: a quarter of what is free there. A layer
             that outgrows its share moves to host memory.
-        activations: keep the sparse activations, means and maxima in the result.
+        activations: keep the sparse activations, means and maxima in the result; or the names of the layers that
+            keep theirs.
         fresh: move an existing `out` aside instead of going on with it.
         cache: folder for packed masks, "auto" (the user's cache folder) or None.
         checkpoint_seconds: between two checkpoints, with `out`. progress: bars; default: on a terminal.
@@ -132,7 +145,10 @@ def dissect(
     )
     target = checked_device(device)
     loaded = load_model(model, preprocessing=preprocessing)
-    names = resolve_layers(loaded.module, layers)
+    names = resolve_layers(loaded.module, layers) if len(layers) or not directions else ()
+    asked = {own.layer: resolve_layer(loaded.module, own.layer) for own in (directions or {}).values()}
+    mixes = checked_directions(directions, asked, (*layer_names(loaded.module), *names))
+    names = (*names, *mixes)
     source, vocabulary = open_source(
         data,
         concepts,
@@ -158,11 +174,12 @@ def dissect(
         memory=memory,
         device_memory=device_memory,
         passes=None if passes == "auto" else int(passes),
-        activations=activations,
+        kept=checked_kept(activations, names),
         forward=checked_forward(
             loaded.module, target, dtype=dtype, compile=compile, channels_last=channels_last
         ),
         thresholds=checked_thresholds(thresholds, names),
+        directions=mixes,
     )
     content = data_key(source, vocabulary)
     key = settings.key(loaded, content)

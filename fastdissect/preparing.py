@@ -41,7 +41,7 @@ def meet_layers(
         if is_on_device(view.data):
             budgets[places[name]] = settings.device_memory or free_memory(view.data) // 4
         _, units, height, width = view.data.shape
-        upsampling = _upsampling(settings, hooks.module, name, (height, width))
+        upsampling = _upsampling(settings, hooks.module, settings.source(name), (height, width))
         shapes[name] = LayerShape(units, height, width, view.kind, upsampling)
     plan = make_plan(
         {name: shapes[name] for name in settings.layers},

@@ -68,6 +68,7 @@ class Run:
             layout=settings.layout,
             tokens=settings.tokens,
             options=settings.forward,
+            mixes=settings.directions,
         )
         self.plan, self.collectors = meet_layers(
             settings, self.hooks, source, self.device, checkpoints.folder
@@ -98,7 +99,7 @@ class Run:
     def _open_records(self, checkpoint: Checkpoint | None, cache: Path | None) -> ImageRecords:
         settings, folder = self.settings, self.checkpoints.folder
         own = PlaneCache(cache, self.source) if isinstance(self.source, DatasetBatches) else None
-        units = {name: c.shape[0] for name, c in self.collectors.items()} if settings.activations else {}
+        units = {name: c.shape[0] for name, c in self.collectors.items() if name in settings.kept}
         if checkpoint is None:
             return ImageRecords(folder, settings.mask_size, own, units)
         arrays = {name: checkpoint.arrays.get(f"planes/{name}") for name in INDEX}
@@ -217,7 +218,7 @@ class Run:
     def _take(self, name: str, first: int, sifted: Sifted) -> None:
         if sifted.fault is not None:
             raise fault_error(name, sifted.fault, self.source.image_name(first + sifted.fault.image))
-        if self.pass_ == 0 and self.settings.activations:
+        if self.pass_ == 0 and name in self.settings.kept:
             self.records.means[name].append(sifted.means)
             self.records.maxima[name].append(sifted.maxima)
 
@@ -266,7 +267,7 @@ class Run:
                     self.concepts,
                     settings.profile,
                     area,
-                    keep=settings.activations,
+                    keep=name in settings.kept,
                     progress=advance,
                 )
         self.count_seconds = time.perf_counter() - begun

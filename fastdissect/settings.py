@@ -19,7 +19,8 @@ import fastdissect
 from fastdissect.activations import forward_device
 from fastdissect.arrays import host_array
 from fastdissect.conventions import profile_record
-from fastdissect.errors import BackendError, SettingError
+from fastdissect.directions import Mix
+from fastdissect.errors import BackendError, SettingError, nearest
 from fastdissect.forward_options import ForwardOptions
 from fastdissect.kernels import available, backend
 from fastdissect.models import LoadedModel, TokenGrid
@@ -29,6 +30,7 @@ __all__ = [
     "RunSettings",
     "check_choices",
     "checked_device",
+    "checked_kept",
     "checked_thresholds",
     "parse_size",
     "peak_memory",
@@ -87,10 +89,17 @@ class RunSettings:
     tokens: TokenGrid | None
     memory: int | None
     passes: int | None
-    activations: bool
+    kept: frozenset[str]  # layers that keep activations, means and maxima
     device_memory: int | None = None
     forward: ForwardOptions = field(default_factory=ForwardOptions)
     thresholds: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    directions: Mapping[str, Mix] = field(
+        default_factory=dict
+    )  # of the layers that are none of the network's own
+
+    def source(self, layer: str) -> str:
+        """The layer of the network that a layer's activations come from."""
+        return self.directions[layer].layer if layer in self.directions else layer
 
     def key(self, model: LoadedModel, data: Mapping[str, Any]) -> dict[str, Any]:
         """What must be equal for a run to go on: content, not names."""
@@ -117,10 +126,14 @@ class RunSettings:
             "nan": self.nan,
             "layout": self.layout,
             "tokens": None if self.tokens is None else [self.tokens.prefix, self.tokens.grid],
-            "activations": self.activations,
+            "activations": sorted(self.kept) if 0 < len(self.kept) < len(self.layers) else bool(self.kept),
             "thresholds": digest.hexdigest() if self.thresholds else None,
             "versions": {k: v for k, v in versions().items() if k in ("fastdissect", "torch")},
+            **({"directions": self._directions()} if self.directions else {}),
         }
+
+    def _directions(self) -> dict[str, Any]:
+        return {name: mix.record() for name, mix in self.directions.items()}
 
     def record(self, model: LoadedModel, data: Mapping[str, Any]) -> dict[str, Any]:
         """What run.json says of the run."""
@@ -135,6 +148,7 @@ class RunSettings:
             "versions": versions(),
             "machine": {"platform": platform.platform(), "cores": os.cpu_count()},
             "folder": str(Path.cwd()),
+            **({"directions": self._directions()} if self.directions else {}),
         }
 
 
@@ -162,6 +176,24 @@ def check_choices(nan: str, passes: Any, **numbers: tuple[Any, int]) -> None:
         whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
         if value is not None and (not whole or value < least):
             raise SettingError(f"expected {name} to be a whole number of {least} or more; got {value!r}")
+
+
+def checked_kept(activations: bool | Sequence[str], layers: tuple[str, ...]) -> frozenset[str]:
+    """The layers that keep their activations: all, none, or those named.
+
+    Raises:
+        SettingError: a name that is not dissected.
+    """
+    if isinstance(activations, (bool, np.bool_)):
+        return frozenset(layers if activations else ())
+    names = [activations] if isinstance(activations, str) else list(activations)
+    for name in names:
+        if name not in layers:
+            raise SettingError(
+                f"expected activations to be True, False or names of dissected layers; got {name!r}"
+                f"{nearest(str(name), layers)}"
+            )
+    return frozenset(names)
 
 
 def checked_device(device: str) -> torch.device:

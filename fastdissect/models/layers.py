@@ -13,7 +13,7 @@ from torch import nn
 
 from fastdissect.errors import LayerError, nearest
 
-__all__ = ["get_layer", "layer_names", "named_layers", "resolve_layers", "unwrap"]
+__all__ = ["get_layer", "layer_names", "named_layers", "resolve_layer", "resolve_layers", "unwrap"]
 
 # Attribute names that only wrappers use; left out wherever they stand in a name.
 _WRAPPERS = frozenset({"_orig_mod", "_checkpoint_wrapped_module"})
@@ -105,6 +105,23 @@ def resolve_layers(module: nn.Module, patterns: str | Iterable[str]) -> tuple[st
             raise LayerError(f"layers: no layer matches the pattern {pattern!r}{_near(pattern, names)}")
         wanted |= matches
     return _first_names({name: layer for name, layer in names.items() if name in wanted})
+
+
+def resolve_layer(module: nn.Module, pattern: str) -> str:
+    """Turn a name, or a pattern that fits one layer, into that layer's name.
+
+    Raises:
+        LayerError: it fits none, or several.
+
+    >>> resolve_layer(nn.Sequential(nn.ReLU()), "*")
+    '0'
+    """
+    names = resolve_layers(module, pattern)
+    if len(names) != 1:
+        raise LayerError(
+            f"layers: expected a pattern that fits one layer; {pattern!r} fits {', '.join(names)}"
+        )
+    return names[0]
 
 
 def _first_names(names: dict[str, nn.Module]) -> tuple[str, ...]:

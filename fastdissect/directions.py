@@ -1,0 +1,160 @@
+"""Directions: any linear map of a layer's channels, dissected as if its outputs were units.
+
+    layer      f(x)   [n, channels, h, w]
+    directions W f(x) + b   [n, units, h, w]      a mix of the channels at every position, then sifted like any layer
+
+A unit is the special case of a row of the identity. Rotations, principal components, probe weights and the encoders of
+sparse autoencoders are others.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from fastdissect.errors import LayerError, SettingError
+
+__all__ = ["Directions", "Mix", "checked_directions"]
+
+
+@dataclass(frozen=True, eq=False)
+class Directions:
+    """A linear map of a layer's channels (Zhou, Bau et al. 2017 dissect rotations; any matrix is our formulation).
+
+    Args:
+        layer: name of a layer of the network.
+        matrix: float [units, channels], finite; row k is direction k.
+        bias: float [units], added to every position; it changes no mask unless `rectify`.
+        rectify: negative values become 0 afterwards, as in a sparse autoencoder's encoder.
+
+    Example:
+        >>> Directions("conv5", np.eye(4)).matrix.shape
+        (4, 4)
+    """
+
+    layer: str
+    matrix: ArrayLike
+    bias: ArrayLike | None = None
+    rectify: bool = False
+
+
+class Mix:
+    """A checked map, ready to run on the layer's own device.
+
+    Args:
+        layer: the layer's name.
+        matrix: float32 [units, channels]. bias: float32 [units] or None.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        layer: str,
+        matrix: NDArray[np.float32],
+        bias: NDArray[np.float32] | None,
+        rectify: bool,
+    ) -> None:
+        self.name, self.layer, self.matrix, self.bias, self.rectify = name, layer, matrix, bias, rectify
+        self._placed: dict[torch.device, tuple[Tensor, Tensor | None]] = {}
+
+    @property
+    def units(self) -> int:
+        return len(self.matrix)
+
+    def __call__(self, maps: Tensor) -> Tensor:
+        """[n, channels, h, w] of any float type -> float32 [n, units, h, w]; never in half precision.
+
+        Raises:
+            LayerError: the layer has another number of channels.
+        """
+        channels = self.matrix.shape[1]
+        if maps.shape[1] != channels:
+            raise LayerError(
+                f"directions {self.name!r}: expected a matrix with a column for each of the {maps.shape[1]} channels "
+                f"of layer {self.layer!r}; got {channels} columns"
+            )
+        matrix, bias = self._on(maps.device)
+        height, width = maps.shape[2:]
+        with torch.autocast(maps.device.type, enabled=False):
+            mixed = torch.matmul(matrix, maps.float().flatten(2))
+            if bias is not None:
+                mixed += bias[:, None]
+            if self.rectify:
+                mixed.relu_()
+        return mixed.view(len(maps), self.units, height, width)
+
+    def _on(self, device: torch.device) -> tuple[Tensor, Tensor | None]:
+        if device not in self._placed:
+            bias = None if self.bias is None else torch.from_numpy(self.bias).to(device)
+            self._placed[device] = torch.from_numpy(self.matrix).to(device), bias
+        return self._placed[device]
+
+    def record(self) -> dict[str, Any]:
+        """What run.json says of it."""
+        digest = hashlib.blake2b(self.matrix.tobytes(), digest_size=16)
+        digest.update(b"" if self.bias is None else self.bias.tobytes())
+        units, channels = self.matrix.shape
+        return {
+            "layer": self.layer,
+            "digest": digest.hexdigest(),
+            "units": units,
+            "channels": channels,
+            "bias": self.bias is not None,
+            "rectify": self.rectify,
+        }
+
+
+def checked_directions(
+    given: Mapping[str, Directions] | None, layers: Mapping[str, str], taken: Iterable[str]
+) -> dict[str, Mix]:
+    """Check what `dissect` was given.
+
+    Args:
+        layers: {the layer as the caller wrote it: its name in the network}.
+        taken: names that the network's own layers have.
+
+    Raises:
+        SettingError: no usable matrix or bias, or a name that a layer has.
+    """
+    mixes = {}
+    own = set(taken)
+    for name, directions in (given or {}).items():
+        if not name or name in own:
+            raise SettingError(
+                f"expected directions under a name that no layer of the network has; got {name!r}; "
+                f"one such name is {directions.layer + '@directions'!r}"
+            )
+        matrix = _floats(name, "matrix", directions.matrix)
+        if matrix.ndim != 2 or not matrix.size:
+            raise SettingError(
+                f"directions {name!r}: expected a matrix [units, channels]; got shape {matrix.shape}"
+            )
+        bias = None if directions.bias is None else _floats(name, "bias", directions.bias)
+        if bias is not None and bias.shape != (len(matrix),):
+            raise SettingError(
+                f"directions {name!r}: expected a bias of shape ({len(matrix)},), one a row of the matrix; "
+                f"got {bias.shape}"
+            )
+        mixes[name] = Mix(name, layers[directions.layer], matrix, bias, bool(directions.rectify))
+    return mixes
+
+
+def _floats(name: str, what: str, values: ArrayLike) -> NDArray[np.float32]:
+    if isinstance(values, Tensor):
+        values = values.detach().cpu().float().numpy()
+    try:
+        array = np.array(values, np.float32, order="C")
+    except (TypeError, ValueError) as error:
+        raise SettingError(f"directions {name!r}: expected numbers as its {what}; got: {error}") from error
+    if not np.isfinite(array).all():
+        raise SettingError(
+            f"directions {name!r}: expected finite float32 numbers as its {what}; got NaN or inf"
+        )
+    return array
