@@ -12,7 +12,7 @@ from fastdissect.reports.facts import LayerFacts, network_name, run_facts
 from fastdissect.reports.palette import hues
 from fastdissect.results import Dissection
 
-__all__ = ["ASSETS", "asset", "detector_svg", "index_page"]
+__all__ = ["ASSETS", "asset", "detector_svg", "index_page", "render"]
 
 STYLES = ("base.css", "summary.css", "gallery.css", "panel.css")
 SCRIPTS = (
@@ -50,7 +50,7 @@ def asset(name: str) -> bytes:
 
 def detector_svg(facts: LayerFacts, categories: Sequence[str], network: str) -> bytes:
     """Return a layer's bar graph as a file of its own, fit for a paper: no links, no background, plain fonts."""
-    return _render(
+    return render(
         "detectors.svg.j2", facts=facts, hues=hues(categories), indices=_indices(categories), network=network
     )
 
@@ -65,7 +65,7 @@ def index_page(
         pictures: "" or why units have none.
     """
     categories = dissection.concepts.categories
-    return _render(
+    return render(
         "index.html.j2",
         network=network_name(dissection.run),
         facts=run_facts(dissection),
@@ -86,6 +86,7 @@ def _indices(categories: Sequence[str]) -> dict[str, int]:
     return {category: i for i, category in enumerate(categories)}
 
 
-def _render(template: str, **context: object) -> bytes:
+def render(template: str, **context: object) -> bytes:
+    """Return a template's text, UTF-8."""
     text = _environment().get_template(template).render(context)
     return text.encode("utf-8", errors="replace")  # a file name may hold half a character

@@ -1,0 +1,3 @@
+"""Pages and figures of the studies: results in, files out; computes nothing."""
+
+from __future__ import annotations
