@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import os
+
+# Under `pytest -n` the processes share the cores, and so do their children; torch reads this when it is loaded.
+_beside = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0"))
+if _beside > 1:
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // _beside)))
+
 import signal
 from collections.abc import Callable, Iterator
 
