@@ -20,6 +20,7 @@ from fastdissect.cli.export import export
 from fastdissect.cli.failing import Commands, report_bug
 from fastdissect.cli.layers import layers
 from fastdissect.cli.report import report
+from fastdissect.cli.rotate import rotate
 from fastdissect.cli.run import run
 from fastdissect.cli.show import show
 from fastdissect.cli.terminal import output
@@ -71,6 +72,7 @@ app.command()(demo)
 app.command()(run)
 app.command()(report)
 app.command()(show)
+app.command()(rotate)
 app.command()(export)
 app.command()(layers)
 app.add_typer(data, name="data")

@@ -1,0 +1,154 @@
+"""`fastdissect rotate`: a layer in its own basis and in random ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+
+from fastdissect.cli import reporting, rotate_table
+from fastdissect.cli import rotate_options as own
+from fastdissect.cli import run_options as given
+from fastdissect.cli.options import (
+    Data,
+    Model,
+    Traceback,
+    Verbose,
+    check_dtype,
+    check_layout,
+    parse_memory,
+    parse_passes,
+    parse_settings,
+    parse_tokens,
+)
+from fastdissect.cli.terminal import output
+from fastdissect.errors import OutputError
+
+__all__ = ["rotate"]
+
+
+def rotate(
+    model: Model,
+    data: Data,
+    layer: own.Layer,
+    out: given.Out,
+    alphas: own.Alphas = "0,0.2,0.4,0.6,0.8,1",
+    seeds: own.Seeds = "3",
+    cut: own.Cut = None,
+    random_weights: own.RandomWeights = False,
+    random_model: own.RandomModel = None,
+    permutations: own.Permutations = None,
+    quantile: given.Quantile = None,
+    profile: given.ProfileName = "netdissect",
+    settings: given.Settings = None,
+    nan: given.Nan = "error",
+    images: given.Images = None,
+    size: given.Size = None,
+    mask_size: given.MaskSize = None,
+    layout: given.Layout = "auto",
+    tokens: given.Tokens = None,
+    device: given.Device = "auto",
+    dtype: given.Dtype = None,
+    compile: given.Compile = False,
+    channels_last: given.ChannelsLast = False,
+    batch_size: given.BatchSize = 32,
+    workers: given.Workers = None,
+    threads: given.Threads = None,
+    memory: given.Memory = None,
+    device_memory: given.DeviceMemory = None,
+    passes: given.Passes = "auto",
+    checkpoint_seconds: given.CheckpointSeconds = 60.0,
+    cache: given.Cache = "auto",
+    report: given.Report = True,
+    fresh: given.Fresh = False,
+    verbose: Verbose = 0,
+    traceback: Traceback = False,
+) -> None:
+    """Are units special directions? Dissect a layer in its own basis and in random ones, in one forward pass.
+
+    OUT/run holds the run, OUT/random-weights the baseline, OUT/report the page with curves and tables.
+
+    \b
+    Example:
+      fastdissect rotate builtin:shapes shapes:images=500 --layer conv5 --out out --random-weights
+      fastdissect rotate torchvision:alexnet broden:broden1_224 --layer features.10 --out out --seeds 5
+    """
+    del verbose, traceback  # their callbacks have seen them
+    check_layout(layout)
+    check_dtype(dtype)
+    grid, items = parse_tokens(tokens), parse_settings(settings or [])
+    for name, value in (("quantile", quantile), ("cut", cut)):
+        if value is not None and name in items:
+            raise typer.BadParameter("it stands in --set too; give it once", param_hint=f"'--{name}'")
+    if quantile is not None:
+        items["quantile"] = quantile
+    chosen: dict[str, Any] = {
+        "alphas": own.parse_numbers(alphas, "--alphas", float),
+        "seeds": own.parse_seeds(seeds),
+        "cut": items.pop("cut", cut),  # of the study: its run serves every cut
+        "memory": parse_memory(memory),
+        "device_memory": parse_memory(device_memory, "--gpu-memory"),
+        "passes": parse_passes(passes),
+        "cache": None if cache == "none" else cache,
+    }
+
+    from fastdissect import conventions
+
+    convention = conventions.profile(profile, **items)  # before torch is loaded: a wrong name answers at once
+    if chosen["cut"] is not None:
+        conventions.profile(cut=chosen["cut"])
+
+    if (out / "run.json").exists():
+        raise OutputError(
+            f"{out}: expected a folder of this study's own; it holds a run, whose report would go; choose another"
+        )
+
+    from fastdissect.methods.extras import need
+
+    for library in ("scipy.linalg", "matplotlib") if report else ("scipy.linalg",):
+        need(library)
+
+    import fastdissect
+    from fastdissect.methods import rotation
+    from fastdissect.models import TokenGrid
+
+    if threads is not None:
+        import torch
+
+        torch.set_num_threads(threads)
+        fastdissect.set_num_threads(threads)
+    try:
+        study = rotation.rotate(
+            model,
+            data,
+            layer,
+            random_weights=random_weights,
+            random_model=random_model,
+            permutations=permutations,
+            out=out,
+            profile=convention,
+            nan=nan,
+            images=images,
+            size=size,
+            mask_size=mask_size,
+            layout=layout,
+            tokens=None if grid is None else TokenGrid(*grid),
+            device=device,
+            dtype=dtype,
+            compile=compile,
+            channels_last=channels_last,
+            batch_size=batch_size,
+            workers=workers,
+            checkpoint_seconds=checkpoint_seconds,
+            fresh=fresh,
+            **chosen,
+        )
+        rotate_table.say(study)
+        if report:
+            from fastdissect.reports.studies.rotation_page import write_rotation_study
+
+            reporting.say_where(write_rotation_study(study, out / "report"))
+    except KeyboardInterrupt:
+        again = "the same command without --fresh" if fresh else "the same command"
+        output(stderr=True).print(f"interrupted; {again} goes on where it stopped", soft_wrap=True)
+        raise typer.Exit(130) from None
