@@ -16,6 +16,7 @@ from fastdissect.cli.bench import bench
 from fastdissect.cli.data import data
 from fastdissect.cli.demo import demo
 from fastdissect.cli.doctor import doctor
+from fastdissect.cli.explain import explain
 from fastdissect.cli.export import export
 from fastdissect.cli.failing import Commands, report_bug
 from fastdissect.cli.layers import layers
@@ -72,6 +73,7 @@ app.command()(demo)
 app.command()(run)
 app.command()(report)
 app.command()(show)
+app.command()(explain)
 app.command()(rotate)
 app.command()(export)
 app.command()(layers)

@@ -1,5 +1,7 @@
 """Studies of a network's units, beyond their labels: functions that take runs or networks and return tables.
 
+    explain(d, images)                      why did the network decide so?
+    class_units(d, name)                    which units speak for a class?
     rotation.rotate(model, data, layer)     are units special directions?
     directions(d, matrix)                   any linear map of a layer as units
 """
@@ -11,13 +13,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fastdissect.methods import rotation as rotation
+    from fastdissect.methods.explanation import class_units, explain, explain_each
     from fastdissect.methods.linear import directions
     from fastdissect.methods.rotation.study import rotate
 
-_WHERE = {"directions": "linear", "rotate": "rotation.study"}
+_WHERE = {
+    "class_units": "explanation",
+    "directions": "linear",
+    "explain": "explanation",
+    "explain_each": "explanation",
+    "rotate": "rotation.study",
+}
 _MODULES = ("rotation",)
 
-__all__ = ["directions", "rotate", "rotation"]
+__all__ = ["class_units", "directions", "explain", "explain_each", "rotate", "rotation"]
 
 
 def __getattr__(name: str) -> Any:

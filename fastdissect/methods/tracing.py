@@ -1,0 +1,145 @@
+"""One forward pass, watched: the map of a layer, what came after it, and the network's output.
+
+    images -> ... -> layer -> leaf -> ... -> Linear -> output
+                       |        |              |
+                      maps   gradients       calls
+
+The layer's output is replaced by a copy, so that a later in-place operation changes neither the map that is
+handed on nor what gradients refer to; gradients are kept from there on alone.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from fastdissect.activations import input_dtype
+from fastdissect.errors import LayerError
+from fastdissect.models import TokenGrid, as_map, get_layer, output_tensor
+
+__all__ = ["Call", "Traced", "trace"]
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """One call of a module after the layer; tensors as they were then."""
+
+    name: str
+    module: nn.Module
+    input: Tensor | None  # None: no tensor came first
+    output: Any
+
+
+@dataclass(frozen=True, eq=False)
+class Traced:
+    """What a forward pass of n images showed."""
+
+    maps: Tensor  # [n, units, height, width], the layer's
+    calls: tuple[Call, ...]  # of the watched modules, in their order
+    output: Any  # the network's
+
+    def gradient(self, scores: Tensor) -> Tensor:
+        """Return d sum(scores) / d maps, [n, units, height, width]; can be asked several times.
+
+        Raises:
+            LayerError: the scores do not depend on the layer in a way that torch can differentiate.
+        """
+        if not scores.requires_grad:
+            raise LayerError(
+                "expected logits that torch can differentiate by the layer's output; they do not depend on it, or "
+                "the network switches gradients off (torch.no_grad, detach, NumPy)"
+            )
+        found: Any = torch.autograd.grad(scores.sum(), self.maps, retain_graph=True, allow_unused=True)[0]
+        return torch.zeros_like(self.maps) if found is None else found
+
+
+def trace(
+    module: nn.Module,
+    layer: str,
+    images: Tensor,
+    *,
+    watch: Iterable[str] = (),
+    gradients: bool = False,
+    layout: str = "auto",
+    tokens: TokenGrid | None = None,
+) -> Traced:
+    """Run images through a network in eval mode and watch a layer and some modules after it.
+
+    Args:
+        images: [n, channels, height, width], on the network's device; cast to its dtype.
+        watch: names of modules whose calls after the layer are kept.
+        gradients: keep what `Traced.gradient` needs.
+        layout, tokens: how the layer's output lies, as in `dissect`.
+
+    Raises:
+        LayerError: a layer that is not called exactly once, or whose output is no map.
+    """
+    size = (int(images.shape[-2]), int(images.shape[-1]))
+    maps: list[Tensor] = []
+    calls: list[Call] = []
+
+    def at_layer(_module: nn.Module, _arguments: Any, output: Any) -> Any:
+        tensor = output_tensor(output, layer)
+        found = as_map(tensor.detach(), layer, layout, tokens, size, len(images)).map.clone()  # type: ignore[arg-type]
+        maps.append(found)
+        if not gradients or len(maps) > 1:
+            return None
+        torch.set_grad_enabled(True)  # until the end of the block around the pass
+        found.requires_grad_(True)
+        return _replaced(output, tensor, _put_back(tensor, found, layer, layout, tokens, size))
+
+    def at_call(name: str) -> Any:
+        def hook(called: nn.Module, arguments: Any, output: Any) -> None:
+            if maps:
+                first = arguments[0] if arguments and isinstance(arguments[0], Tensor) else None
+                kept = None if first is None else first.detach().clone()
+                calls.append(
+                    Call(name, called, kept, output.clone() if isinstance(output, Tensor) else output)
+                )
+
+        return hook
+
+    handles = [get_layer(module, name).register_forward_hook(at_call(name)) for name in watch]
+    handles.append(get_layer(module, layer).register_forward_hook(at_layer))
+    try:
+        with torch.no_grad():
+            dtype = input_dtype(module)
+            output = module(images.to(dtype) if images.is_floating_point() else images)
+    finally:
+        for handle in handles:
+            handle.remove()
+    if len(maps) != 1:
+        raise LayerError(
+            f"layer {layer!r}: expected one call a forward pass; got {len(maps) or 'none'}; explain by a layer that is "
+            "used once, in eval mode"
+        )
+    return Traced(maps[0], tuple(calls), output)
+
+
+def _put_back(
+    tensor: Tensor, found: Tensor, layer: str, layout: str, tokens: TokenGrid | None, size: tuple[int, int]
+) -> Tensor:
+    """The layer's output again, with the map's cells taken from `found`, so that gradients reach them."""
+    whole = tensor.detach().clone()
+    cells = as_map(whole, layer, layout, tokens, size, len(tensor)).map  # type: ignore[arg-type]
+    cells.copy_(found)  # a view of `whole`: tokens that are no place keep their values
+    return whole
+
+
+def _replaced(output: Any, old: Tensor, new: Tensor) -> Any:
+    """The layer's output with one tensor in another's place."""
+    if isinstance(output, Tensor):
+        return new
+    if isinstance(output, Mapping):
+        changed: Any = copy.copy(output)
+        for key, value in output.items():
+            if value is old:
+                changed[key] = new
+        return changed
+    values = [new if value is old else value for value in output]
+    return type(output)(*values) if hasattr(output, "_fields") else type(output)(values)
