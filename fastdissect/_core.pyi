@@ -106,3 +106,14 @@ def count(
     mask_area: NDArray[np.int64],
     threads: int,
 ) -> None: ...
+def count_permuted(
+    isa: str,
+    masks: tuple[_Array, ...],
+    planes: tuple[_Array, ...],
+    permutations: NDArray[np.int64],
+    category: NDArray[np.int64],
+    present: NDArray[np.bool_] | None,
+    intersection: NDArray[np.int64],
+    unit_area: NDArray[np.int64],
+    threads: int,
+) -> None: ...

@@ -197,6 +197,33 @@ void bind_count(const std::string& isa, const py::tuple& sparse, const std::stri
   count(set, a, threads);
 }
 
+// masks: (image_start, unit, area, first_word, word_start, words); planes: (plane_start, concept, word_row, words)
+void bind_count_permuted(const std::string& isa, const py::tuple& masks, const py::tuple& planes,
+                         In<int64_t> permutations, In<int64_t> category, const std::optional<In<bool>>& present,
+                         In<int64_t> intersection, In<int64_t> unit_area, int threads) {
+  PermutedArguments a{};
+  a.images = permutations.shape(1), a.units = intersection.shape(1);
+  a.concepts = intersection.shape(2), a.categories = unit_area.shape(2);
+  a.image_start = masks[0].cast<In<int64_t>>().data();
+  a.unit = masks[1].cast<In<int32_t>>().data();
+  a.area = masks[2].cast<In<int64_t>>().data();
+  a.first_word = masks[3].cast<In<int32_t>>().data();
+  a.word_start = masks[4].cast<In<int64_t>>().data();
+  a.mask_words = masks[5].cast<In<uint64_t>>().data();
+  a.plane_start = planes[0].cast<In<int64_t>>().data();
+  a.concept = planes[1].cast<In<int32_t>>().data();
+  a.word_row = planes[2].cast<In<int64_t>>().data();
+  const auto words = planes[3].cast<In<uint64_t>>();
+  a.words = words.shape(1), a.plane_words = words.data();
+  a.category = category.data(), a.present = present ? present->data() : nullptr;
+  const int64_t* orders = permutations.data();
+  int64_t *shared = intersection.mutable_data(), *area = unit_area.mutable_data();
+  const std::ptrdiff_t count = permutations.shape(0);
+  const Isa& set = isa_of(isa);
+  py::gil_scoped_release free;
+  count_permuted(set, a, orders, count, shared, area, threads);
+}
+
 }  // namespace
 }  // namespace fd
 
@@ -232,4 +259,6 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
         nc("cursor"), py::arg("first_image"), nc("thresholds"), py::arg("rows"), py::arg("columns"), py::arg("ring"),
         py::arg("planes"), nc("category"), nc("present"), nc("intersection"), nc("unit_area"), nc("mask_area"),
         py::arg("threads"));
+  m.def("count_permuted", &bind_count_permuted, py::arg("isa"), py::arg("masks"), py::arg("planes"), nc("permutations"),
+        nc("category"), nc("present"), nc("intersection"), nc("unit_area"), py::arg("threads"));
 }

@@ -111,6 +111,31 @@ struct CountScratch {
   bool* under;                // [categories]
 };
 
+// Masks as ranges of words, image by image (kernels/mask_ranges.py), and the planes of the same images.
+struct PermutedArguments {
+  std::ptrdiff_t images, units, words, concepts, categories;
+  const int64_t* image_start;  // [images + 1]
+  const int32_t* unit;         // [records], rising within an image
+  const int64_t* area;         // [records], pixels
+  const int32_t* first_word;   // [records]
+  const int64_t* word_start;   // [records + 1]
+  const uint64_t* mask_words;
+  const int64_t* plane_start;
+  const int32_t* concept;
+  const int64_t* word_row;
+  const uint64_t* plane_words;
+  const int32_t* plane_from;  // [planes], the first word that is not zero, and one past the last
+  const int32_t* plane_to;
+  const int64_t* category;
+  const bool* present;  // [images, categories]; null: where a label lies under the mask
+};
+
+// Scratch of one thread.
+struct PermutedScratch {
+  int64_t* sums;         // [concepts, units]
+  unsigned char* under;  // [most records of an image, categories]
+};
+
 // One record's map to be upsampled, with its ring; which of its cells are above `low` (empty: first_row > last_row).
 struct PixelMap {
   const float* cells;  // [rows.cells, columns.cells], and 16 more
@@ -132,6 +157,8 @@ struct Isa {
   void (*filter_block)(const View&, const uint32_t* bounds, bool omit, std::ptrdiff_t image, std::ptrdiff_t first_unit,
                        std::ptrdiff_t last_unit, FilterScratch&);
   void (*count_unit)(const CountArguments&, std::ptrdiff_t unit, CountScratch&);
+  // one permutation [images] of the planes' images; adds to unit_area [units, categories] and the scratch's sums
+  void (*count_permuted)(const PermutedArguments&, const int64_t* permutation, int64_t* unit_area, PermutedScratch&);
   // pixels above `high`; those in (low, high] are appended to the scratch's `kept`
   int64_t (*scan_pixels)(const PixelMap&, float low, float high, PixelScratch&);
 };

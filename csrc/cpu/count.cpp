@@ -6,24 +6,27 @@
 
 namespace fd {
 
-void count(const Isa& isa, CountArguments a, int threads) {
-  // Objects fill a part of the image: each plane's words are looked at only where they are not zero.
-  const auto planes = std::ptrdiff_t(a.plane_start[a.plane_images] - a.plane_start[0]);
-  std::vector<int32_t> from(size_t(planes) + 1, 0), to(size_t(planes) + 1, 0);
-  parallel(threads, planes, [&](std::ptrdiff_t first, std::ptrdiff_t last, int) {
+Extents plane_extents(const uint64_t* plane_words, std::ptrdiff_t words, const int64_t* word_row, int64_t planes,
+                      int threads) {
+  Extents held{std::vector<int32_t>(size_t(planes) + 1, 0), std::vector<int32_t>(size_t(planes) + 1, 0)};
+  parallel(threads, std::ptrdiff_t(planes), [&](std::ptrdiff_t first, std::ptrdiff_t last, int) {
     for (std::ptrdiff_t p = first; p < last; ++p) {
-      const int64_t row = a.word_row[p];
-      if (row < 0) continue;
-      const uint64_t* words = a.plane_words + row * a.words;
-      std::ptrdiff_t low = 0, high = a.words;
-      while (low < high && !words[low]) ++low;
-      while (high > low && !words[high - 1]) --high;
-      from[size_t(p)] = int32_t(low);
-      to[size_t(p)] = int32_t(high);
+      if (word_row[p] < 0) continue;
+      const uint64_t* own = plane_words + word_row[p] * words;
+      std::ptrdiff_t low = 0, high = words;
+      while (low < high && !own[low]) ++low;
+      while (high > low && !own[high - 1]) --high;
+      held.from[size_t(p)] = int32_t(low);
+      held.to[size_t(p)] = int32_t(high);
     }
   });
-  a.plane_from = from.data();
-  a.plane_to = to.data();
+  return held;
+}
+
+void count(const Isa& isa, CountArguments a, int threads) {
+  const Extents held = plane_extents(a.plane_words, a.words, a.word_row, a.plane_start[a.plane_images], threads);
+  a.plane_from = held.from.data();
+  a.plane_to = held.to.data();
   parallel(threads, a.units, [&](std::ptrdiff_t first, std::ptrdiff_t last, int) {
     const size_t map = size_t(a.rows.cells * a.columns.cells);
     Buffer<float> values(map + 16), row(std::max<size_t>(size_t(a.columns.cells) + 2, 72));

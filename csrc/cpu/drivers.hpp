@@ -99,6 +99,18 @@ struct Packed {
 Packed pack(const void* labels, bool wide, std::ptrdiff_t channels, std::ptrdiff_t pixels, const int32_t* columns,
             std::ptrdiff_t n_columns, bool once);
 
+// Objects fill a part of the image: of each plane's words [from, to) are looked at, the others are zero.
+struct Extents {
+  std::vector<int32_t> from, to;  // [planes]
+};
+Extents plane_extents(const uint64_t* plane_words, std::ptrdiff_t words, const int64_t* word_row, int64_t planes,
+                      int threads);
+
 void count(const Isa&, CountArguments, int threads);
+
+// Adds to intersection [count, units, concepts] and unit_area [count, units, categories];
+// permutations [count, images].
+void count_permuted(const Isa&, PermutedArguments, const int64_t* permutations, std::ptrdiff_t count,
+                    int64_t* intersection, int64_t* unit_area, int threads);
 
 }  // namespace fd

@@ -30,10 +30,11 @@ namespace {
 #include "sift.inc.hpp"
 #include "filter.inc.hpp"
 #include "count.inc.hpp"
+#include "permuted.inc.hpp"
 #include "pixels.inc.hpp"
 }  // namespace
 }  // namespace FD_ISA
 extern const Isa FD_ISA_TABLE;
-const Isa FD_ISA_TABLE = {FD_ISA_NAME, FD_ISA::sift_block, FD_ISA::filter_block, FD_ISA::count_unit,
-                          FD_ISA::scan_pixels};
+const Isa FD_ISA_TABLE = {FD_ISA_NAME,        FD_ISA::sift_block,     FD_ISA::filter_block,
+                          FD_ISA::count_unit, FD_ISA::count_permuted, FD_ISA::scan_pixels};
 }  // namespace fd

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from fastdissect import _core
 from fastdissect.kernels.keys import widen
+from fastdissect.kernels.mask_ranges import MaskRanges
 from fastdissect.kernels.protocol import Fault, PackedLabels, Sifted, Values
 from fastdissect.types import ActivationView, AxisTable, Kind, Planes, SparseActivations, Upsampling
 
@@ -200,6 +201,29 @@ class Cpp:
             intersection,
             unit_area,
             mask_area,
+            threads,
+        )
+
+    def count_permuted(
+        self,
+        masks: MaskRanges,
+        planes: Planes,
+        permutations: NDArray[np.int64],
+        category: NDArray[np.int64],
+        present: NDArray[np.bool_] | None,
+        intersection: NDArray[np.int64],
+        unit_area: NDArray[np.int64],
+        threads: int,
+    ) -> None:
+        _core.count_permuted(
+            self.name,
+            (masks.image_start, masks.unit, masks.area, masks.first_word, masks.word_start, masks.words),
+            (planes.plane_start, planes.concept, planes.word_row, planes.words),
+            permutations,
+            category,
+            present,
+            intersection,
+            unit_area,
             threads,
         )
 

@@ -4,6 +4,7 @@
     jit_sift.py       sift                       jit_filter.py   filter, histogram
     jit_prune.py      prune, join                jit_select.py   select, select_pixels
     jit_pack.py       pack                       jit_count.py    count
+    jit_permuted.py   count_permuted
 
 Kernels are compiled at their first call and kept in Numba's cache.
 """
@@ -16,8 +17,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastdissect.kernels import jit_count, jit_filter, jit_pack, jit_prune, jit_select, jit_sift
+from fastdissect.kernels import (
+    jit_count,
+    jit_filter,
+    jit_pack,
+    jit_permuted,
+    jit_prune,
+    jit_select,
+    jit_sift,
+)
 from fastdissect.kernels.keys import widen
+from fastdissect.kernels.mask_ranges import MaskRanges
 from fastdissect.kernels.protocol import Fault, PackedLabels, Sifted, Values
 from fastdissect.types import ActivationView, Kind, Planes, SparseActivations, Upsampling
 
@@ -148,6 +158,21 @@ class Jit:
             unit_area,
             mask_area,
             threads,
+        )
+
+    def count_permuted(
+        self,
+        masks: MaskRanges,
+        planes: Planes,
+        permutations: NDArray[np.int64],
+        category: NDArray[np.int64],
+        present: NDArray[np.bool_] | None,
+        intersection: NDArray[np.int64],
+        unit_area: NDArray[np.int64],
+        threads: int,
+    ) -> None:
+        jit_permuted.count_permuted(
+            masks, planes, permutations, category, present, intersection, unit_area, threads
         )
 
 

@@ -13,9 +13,10 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from fastdissect.kernels.mask_ranges import MaskRanges
 from fastdissect.types import ActivationView, Kind, Planes, SparseActivations, Upsampling
 
-__all__ = ["Backend", "DeviceBackend", "Fault", "PackedLabels", "Sifted", "Sifting", "Values"]
+__all__ = ["Backend", "DeviceBackend", "Fault", "HostBackend", "PackedLabels", "Sifted", "Sifting", "Values"]
 
 
 class Fault(NamedTuple):
@@ -205,6 +206,30 @@ class Backend(Protocol):
         cursor[k] is unit k's first record not yet counted; it moves past the block. A unit's mask is
         `upsample(a_k) > T_k`, absent cells read as T_k. Its area counts for category q in images where
         present[image, q] (None: where a label of q lies under the mask).
+        """
+        ...
+
+
+class HostBackend(Backend, Protocol):
+    """A backend of the host: cells that lie on a GPU are brought to the host for what only these offer."""
+
+    def count_permuted(
+        self,
+        masks: MaskRanges,
+        planes: Planes,
+        permutations: NDArray[np.int64],
+        category: NDArray[np.int64],
+        present: NDArray[np.bool_] | None,
+        intersection: NDArray[np.int64],
+        unit_area: NDArray[np.int64],
+        threads: int,
+    ) -> None:
+        """Count as `count` does, under permutations of the images: add to the sums, in place.
+
+        In permutation i the planes of image permutations[i, n] lie under the masks of image n, and present[that
+        image] says which categories count (None: where a label lies under the mask); intersection[i] and
+        unit_area[i] are its sums. permutations: int64 [count, images], numbers of the planes' images, of which one
+        may come more than once. Sums are exact below 2**63: pixels of a mask times images.
         """
         ...
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastdissect.kernels.keys import NO_BOUND, from_keys, keys, widen
+from fastdissect.kernels.mask_ranges import MaskRanges
 from fastdissect.kernels.protocol import Fault, PackedLabels, Sifted, Values
 from fastdissect.types import (
     ActivationView,
@@ -20,7 +21,7 @@ from fastdissect.types import (
     words_for,
 )
 
-__all__ = ["Reference", "pack_bits", "upsample", "upsampled_mask"]
+__all__ = ["Reference", "along", "pack_bits", "upsample", "upsampled_mask"]
 
 HUGE = np.float32(2.0**127 * (1 - 2.0**-24))  # the difference of two usable cells never overflows
 ZERO_KEY = np.uint32(0x80000000)
@@ -35,11 +36,12 @@ def upsample(maps: NDArray[np.float32], table: Upsampling) -> NDArray[np.float32
     """[..., h, w] -> [..., H, W] in the stated arithmetic (see fastdissect/upsampling.py)."""
     if table.ring:
         maps = np.pad(maps, [(0, 0)] * (maps.ndim - 2) + [(1, 1), (1, 1)])
-    rows = _along(maps, table.rows, -2)
-    return _along(rows, table.columns, -1)
+    rows = along(maps, table.rows, -2)
+    return along(rows, table.columns, -1)
 
 
-def _along(x: NDArray[np.float32], table: AxisTable, axis: int) -> NDArray[np.float32]:
+def along(x: NDArray[np.float32], table: AxisTable, axis: int) -> NDArray[np.float32]:
+    """One axis of it: -2, the rows, comes first, then -1."""
     last = x.shape[axis] - 1
     shape = (-1, 1) if axis == -2 else (-1,)
     taps = [np.take(x, np.minimum(table.start + t, last), axis) for t in range(table.taps)]
@@ -423,6 +425,34 @@ class Reference:
                     under[category[planes.concept[p]]] |= shared > 0
                 unit_area[unit] += area * (under if present is None else present[image])
                 cursor[unit] += 1
+
+    def count_permuted(
+        self,
+        masks: MaskRanges,
+        planes: Planes,
+        permutations: NDArray[np.int64],
+        category: NDArray[np.int64],
+        present: NDArray[np.bool_] | None,
+        intersection: NDArray[np.int64],
+        unit_area: NDArray[np.int64],
+        threads: int,
+    ) -> None:
+        del threads
+        for i, permutation in enumerate(permutations):
+            for n, image in enumerate(permutation):
+                for r in range(masks.image_start[n], masks.image_start[n + 1]):
+                    unit, area = masks.unit[r], masks.area[r]
+                    own = masks.words[masks.word_start[r] : masks.word_start[r + 1]]
+                    at = slice(masks.first_word[r], masks.first_word[r] + len(own))
+                    under = np.zeros(unit_area.shape[2], bool)
+                    for p in range(planes.plane_start[image], planes.plane_start[image + 1]):
+                        row = planes.word_row[p]
+                        shared = (
+                            int(area) if row < 0 else int(np.bitwise_count(own & planes.words[row, at]).sum())
+                        )
+                        intersection[i, unit, planes.concept[p]] += shared
+                        under[category[planes.concept[p]]] |= shared > 0
+                    unit_area[i, unit] += area * (under if present is None else present[image])
 
 
 def _ranked(x: NDArray[np.float32], bound: np.uint32, ranks: NDArray[np.int64]) -> NDArray[np.uint32]:

@@ -6,14 +6,14 @@ import functools
 import importlib.util
 import os
 import sys
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from fastdissect.device_arrays import is_on_device, where
 from fastdissect.errors import BackendError, SettingError, nearest
 from fastdissect.kernels.cuda.problem import kernels_problem
-from fastdissect.kernels.protocol import Backend
+from fastdissect.kernels.protocol import Backend, HostBackend
 
 __all__ = [
     "available",
@@ -88,7 +88,7 @@ def backend(name: str | None = None) -> Backend:
     return found
 
 
-def host_backend() -> Backend:
+def host_backend() -> HostBackend:
     """The backend for what stays on the host: `backend()`, and the host's best under FASTDISSECT_BACKEND=cuda.
 
     For what has left a GPU, and for what worker processes do: CUDA does not survive a fork.
@@ -96,7 +96,8 @@ def host_backend() -> Backend:
     Raises:
         BackendError: as `backend`.
     """
-    return backend(on_host()[0] if os.environ.get("FASTDISSECT_BACKEND") == "cuda" else None)
+    name = on_host()[0] if os.environ.get("FASTDISSECT_BACKEND") == "cuda" else None
+    return cast("HostBackend", backend(name))
 
 
 def backend_for(array: Any) -> Backend:
