@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from fastdissect.cli import reporting
+from fastdissect.cli.cuts import Cut, Run, recut
 from fastdissect.cli.options import Traceback, Verbose
 
-__all__ = ["report"]
-
-Run = Annotated[
-    Path, typer.Argument(help="The --out folder of a finished run.", metavar="RUN", show_default=False)
-]
+__all__ = ["Run", "report"]
 
 
 def report(
@@ -23,6 +19,7 @@ def report(
         str | None,
         typer.Option(help="The run's data set, if it has moved; none: no pictures.", show_default=False),
     ] = None,
+    cut: Cut = None,
     top_images: Annotated[int, typer.Option(min=1, help="Images a unit.")] = 8,
     verbose: Verbose = 0,
     traceback: Traceback = False,
@@ -32,12 +29,13 @@ def report(
     \b
     Example:
       fastdissect report out --top-images 12
+      fastdissect report out --cut calibrated
     """
     del verbose, traceback
     from fastdissect.cli.run_data import run_dataset
     from fastdissect.datasets import open_dataset
     from fastdissect.results import load
 
-    dissection = load(run)
+    dissection = recut(load(run), run, cut)
     dataset = None if data == "none" else run_dataset(dissection) if data is None else open_dataset(data)
     reporting.say_where(reporting.write(dissection, dataset, run, top_images))

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from fastdissect.cli import summary
+from fastdissect.cli.cuts import Cut, Run, recut
 from fastdissect.cli.options import Traceback, Verbose, parse_layers
-from fastdissect.cli.report import Run
 from fastdissect.cli.terminal import output
 
 __all__ = ["show"]
@@ -20,6 +20,7 @@ def show(
         list[str] | None,
         typer.Option("--layers", "-l", help="Only these layers, by name.", show_default=False),
     ] = None,
+    cut: Cut = None,
     units: Annotated[int, typer.Option(min=0, help="So many of each layer's best units.")] = 10,
     verbose: Verbose = 0,
     traceback: Traceback = False,
@@ -29,11 +30,12 @@ def show(
     \b
     Example:
       fastdissect show out --layers layer4 --units 20
+      fastdissect show out --cut 0.1
     """
     del verbose, traceback
     from fastdissect.results import load
 
-    dissection = load(run)
+    dissection = recut(load(run), run, cut)
     chosen = [dissection[name] for name in parse_layers(layers or [])] or list(dissection.values())
     console = output()
     console.print(summary.headline(dissection), soft_wrap=True)

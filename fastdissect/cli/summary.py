@@ -26,7 +26,9 @@ def headline(dissection: Dissection) -> str:
 
 
 def _cut(dissection: Dissection) -> str:
-    return f"{'>=' if dissection.profile.cut_inclusive else '>'} {dissection.profile.cut:g}"
+    sign = ">=" if dissection.profile.cut_inclusive else ">"
+    cuts = sorted({layer.profile.cut for layer in dissection.values()})
+    return f"{sign} {cuts[0]:g}" if len(cuts) == 1 else f"{sign} {cuts[0]:.3g} to {cuts[-1]:.3g}, by layer"
 
 
 def _forward(run: dict[str, Any]) -> str:

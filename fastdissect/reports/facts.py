@@ -72,11 +72,17 @@ def run_facts(dissection: Dissection) -> list[tuple[str, str]]:
             ", ".join(name or "the network itself" for name in names) if len(names) <= 5 else str(len(names)),
         ),
         ("Profile", f"{profile.name}{' (changed)' if changed else ''}, {quantile}"),
-        ("Detector", f"IoU {'≥' if profile.cut_inclusive else '>'} {profile.cut:g}"),
+        ("Detector", f"IoU {'≥' if profile.cut_inclusive else '>'} {_cuts(dissection)}"),
         ("Time", duration(_seconds(run))),
         ("Device", _text(run, "device") or _text(run.get("key") or {}, "device")),
     ]
     return [(what, value) for what, value in facts if value]
+
+
+def _cuts(dissection: Dissection) -> str:
+    """The IoU that makes a detector; the least and the greatest where layers have cuts of their own."""
+    cuts = sorted({layer.profile.cut for layer in dissection.values()})
+    return f"{cuts[0]:g}" if len(cuts) == 1 else f"{cuts[0]:.3g} to {cuts[-1]:.3g}, by layer"
 
 
 def network_name(run: Mapping[str, Any]) -> str:
