@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import io
 import re
+import textwrap
 import unicodedata
 import warnings
 from collections.abc import Iterable, Iterator
@@ -115,7 +116,9 @@ def study_figure(
 
 def stamp(figure: Any, text: str) -> None:
     """Write a warning onto a figure, at its foot, so that it cannot be passed on without it."""
-    figure.supxlabel(printable(text), fontsize=8, color="#a02020", x=0.01, ha="left", wrap=True)
+    # not matplotlib's own wrapping: that reads "$" as mathematics, whatever text.parse_math says
+    lines = textwrap.wrap(printable(text), int(14 * figure.get_figwidth()))
+    figure.supxlabel("\n".join(lines), fontsize=8, color="#a02020", x=0.01, ha="left")
 
 
 def figure_files(figure: Any, name: str, caption: str) -> Figure:
@@ -125,6 +128,7 @@ def figure_files(figure: Any, name: str, caption: str) -> Figure:
         warnings.filterwarnings("ignore", message=r"Glyph .* missing from")
         vector, raster = io.BytesIO(), io.BytesIO()
         figure.savefig(vector, format="svg", metadata={"Date": None, "Creator": "fastdissect"})
+        figure.set_layout_engine("none")  # it stands: laid out once for both
         figure.savefig(raster, format="png", dpi=200, metadata={"Software": "fastdissect"})
     text = _NOT_XML.sub("\ufffd", vector.getvalue().decode())
     return Figure(name, caption, text.encode(), raster.getvalue())

@@ -165,7 +165,7 @@ def _kind(item: Table | Figure | Picture | Pictures) -> dict[str, Any]:
 
 def _cell(value: Any, digits: int) -> str:
     if isinstance(value, bool) or not isinstance(value, Real):
-        return "" if value is None else str(value)
+        return "" if value is None or str(value) in ("nan", "<NA>", "NaT") else str(value)
     if isinstance(value, Integral):
         return f"{int(value):,}"
     number = float(value)
