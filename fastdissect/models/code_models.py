@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import importlib.util
 import sys
@@ -20,11 +21,12 @@ from fastdissect.models.preprocessing import Preprocessing
 __all__ = ["call_seeded", "load_from_code"]
 
 
-def load_from_code(spec: str, seed: int) -> tuple[nn.Module, Preprocessing | None]:
+def load_from_code(spec: str, seed: int, *, own: bool = False) -> tuple[nn.Module, Preprocessing | None]:
     """Import, look the name up, call it without arguments, and check what came.
 
     The name may mean a function or class (called under `seed`, which fixes torch's CPU generator), or a
-    module object as it is. It gives an `nn.Module`, or a pair of that and a `Preprocessing`.
+    module object as it is (`own`: a copy of it, whose weights can be changed). It gives an `nn.Module`, or a pair
+    of that and a `Preprocessing`.
 
     Raises:
         ModelError: no such file, package or name, or something else came out.
@@ -46,6 +48,8 @@ def load_from_code(spec: str, seed: int) -> tuple[nn.Module, Preprocessing | Non
                     f"{spec}: expected a function, class or nn.Module, got {type(found).__name__}"
                 )
             found = call_seeded(found, seed, spec)
+        elif own:
+            found = copy.deepcopy(found)
     module_, preprocessing = found if isinstance(found, tuple) and len(found) == 2 else (found, None)
     if isinstance(module_, nn.Module) and isinstance(preprocessing, Preprocessing | None):
         return module_, preprocessing

@@ -5,13 +5,13 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from types import ModuleType
 
 import torch
 from torch import nn
 
 from fastdissect.errors import ModelError
+from fastdissect.models.checkpoints import ENDINGS, load_checkpoint
 
 __all__ = ["advising", "import_library", "is_weights_file", "library_problem", "not_cached", "with_weights"]
 
@@ -76,25 +76,15 @@ def not_cached(spec: str, what: str) -> ModelError:
 
 
 def is_weights_file(value: str) -> bool:
-    return value.endswith((".safetensors", ".pth", ".pt", ".bin"))
+    return value.lower().endswith(ENDINGS)
 
 
 def with_weights(module: nn.Module, wanted: str, spec: str) -> nn.Module:
-    """Load a state_dict from a file ("none": leave the module as it is)."""
+    """Load a checkpoint's weights ("none": leave the module as it is)."""
     if wanted.lower() == "none":
         return module
-    path = Path(wanted).expanduser()
-    if not path.is_file():
-        raise ModelError(f"{spec}: expected a file of weights, there is none at {path}")
     try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            state = load_file(path)
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-        module.load_state_dict(state)
-    except Exception as error:  # safetensors, zip and unpickling errors share no base
-        reason = " ".join(str(error).split())[:300]
-        raise ModelError(f"{spec}: {path} does not hold this network's state_dict: {reason}") from error
+        load_checkpoint(module, wanted)
+    except ModelError as error:
+        raise ModelError(f"{spec}: {error}") from error
     return module

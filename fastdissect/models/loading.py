@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib.util import find_spec
-from urllib.parse import parse_qsl
 
 from torch import nn
 
 from fastdissect.errors import ModelError, nearest
+from fastdissect.models.checkpoints import load_checkpoint
 from fastdissect.models.code_models import load_from_code
 from fastdissect.models.digest import weights_digest
 from fastdissect.models.image_models import load_timm, load_torchvision
@@ -58,13 +58,15 @@ def load_model(
             package.module:callable                   the same, importable
             transformers:ID_OR_PATH                   a folder, or an id that is in the library's cache
             torchvision:NAME, timm:NAME               pretrained weights from the library's cache, or
-                                                      NAME?weights=none (random), NAME?weights=FILE
+                                                      NAME?weights=none (random)
+            any of these and ?weights=FILE            the network with a checkpoint's weights (`read_checkpoint`)
         preprocessing: instead of what the model states.
         seed: for random weights.
         download: let the library download what is not in its cache.
 
     Raises:
-        ModelError: unknown name, missing or broken library, weights not in the cache, code that fails.
+        ModelError: unknown name, missing or broken library, weights not in the cache, code that fails, a checkpoint
+            that is not this network's.
 
     >>> load_model(nn.Conv2d(3, 8, 3)).name
     'Conv2d'
@@ -84,25 +86,43 @@ def load_model(
 
 
 def _from_name(spec: str, seed: int, download: bool) -> tuple[nn.Module, Preprocessing | None]:
-    prefix, _, rest = spec.partition(":")
+    name, wanted = _weights(spec)
+    prefix, _, rest = name.partition(":")
+    if prefix in ("torchvision", "timm"):
+        load = load_torchvision if prefix == "torchvision" else load_timm
+        return load(_stated(rest, spec), {} if wanted is None else {"weights": wanted}, seed, download)
+    module, preprocessing = _built(name, spec, seed, download, wanted is not None)
+    if wanted is not None:
+        try:
+            load_checkpoint(module, wanted)
+        except ModelError as error:
+            raise ModelError(f"{name}: {error}") from error
+    return module, preprocessing
+
+
+def _built(
+    name: str, spec: str, seed: int, download: bool, changed: bool
+) -> tuple[nn.Module, Preprocessing | None]:
+    """The network as its builder gives it; `changed`: its weights will be written to."""
+    prefix, _, rest = name.partition(":")
     if prefix not in _PREFIXES:
-        return _from_code(spec, seed)
-    if not rest:
-        raise ModelError(f"model {spec!r}: expected a name after the colon; {_forms()}")
+        return _from_code(name, seed, changed)
+    _stated(rest, spec)
     if prefix == "transformers":
         return load_transformers(rest, download)
-    name, options = _options(rest, spec)
-    if prefix == "torchvision":
-        return load_torchvision(name, options, seed, download)
-    if prefix == "timm":
-        return load_timm(name, options, seed, download)
     builtin = {"shapes": False, "shapes-random": True}
-    if name not in builtin or options:
-        raise ModelError(f"unknown model {spec!r}{nearest(name, builtin)}; {_forms()}")
-    return load_shapes(random=builtin[name], seed=seed), None
+    if rest not in builtin:
+        raise ModelError(f"unknown model {spec!r}{nearest(rest, builtin)}; {_forms()}")
+    return load_shapes(random=builtin[rest], seed=seed), None
 
 
-def _from_code(spec: str, seed: int) -> tuple[nn.Module, Preprocessing | None]:
+def _stated(rest: str, spec: str) -> str:
+    if not rest:
+        raise ModelError(f"model {spec!r}: expected a name after the colon; {_forms()}")
+    return rest
+
+
+def _from_code(spec: str, seed: int, changed: bool) -> tuple[nn.Module, Preprocessing | None]:
     source, _, name = spec.rpartition(":")
     known = (
         source.endswith(".py") or "." in source or (source.isidentifier() and find_spec(source) is not None)
@@ -110,16 +130,18 @@ def _from_code(spec: str, seed: int) -> tuple[nn.Module, Preprocessing | None]:
     if not known:
         near = nearest(f"{source}:", [f"{p}:" for p in _PREFIXES]) if source else nearest(name, _FORMS)
         raise ModelError(f"unknown model {spec!r}{near}; {_forms()}")
-    return load_from_code(spec, seed)
+    return load_from_code(spec, seed, own=changed)
 
 
-def _options(rest: str, spec: str) -> tuple[str, dict[str, str]]:
-    name, _, query = rest.partition("?")
-    options = dict(parse_qsl(query, keep_blank_values=True))
-    unknown = [key for key in options if key != "weights"]
-    if unknown or (query and not options):
-        raise ModelError(f"model {spec!r}: expected '?weights=...' after the name, got '?{query}'")
-    return name, options
+def _weights(spec: str) -> tuple[str, str | None]:
+    """Split "NAME?weights=VALUE"; the value stands as it is, whatever characters a file's name has."""
+    name, mark, value = spec.partition("?weights=")
+    _, unknown, option = name.rpartition(":")[2].partition("?")
+    if unknown or (mark and not value):
+        raise ModelError(
+            f"model {spec!r}: expected '?weights=...' after the name, got '?{option or 'weights='}'"
+        )
+    return name, value if mark else None
 
 
 def _forms() -> str:
