@@ -12,7 +12,10 @@ from typing import Annotated
 import typer
 
 import fastdissect
+from fastdissect.cli.ablate import ablate
 from fastdissect.cli.bench import bench
+from fastdissect.cli.chance import chance
+from fastdissect.cli.compare import compare
 from fastdissect.cli.data import data
 from fastdissect.cli.demo import demo
 from fastdissect.cli.doctor import doctor
@@ -24,6 +27,7 @@ from fastdissect.cli.report import report
 from fastdissect.cli.rotate import rotate
 from fastdissect.cli.run import run
 from fastdissect.cli.show import show
+from fastdissect.cli.sweep import sweep
 from fastdissect.cli.terminal import output
 
 __all__ = ["app", "main"]
@@ -73,9 +77,13 @@ app.command()(demo)
 app.command()(run)
 app.command()(report)
 app.command()(show)
-app.command()(explain)
-app.command()(rotate)
 app.command()(export)
+app.command()(chance)
+app.command()(rotate)
+app.command()(sweep)
+app.command()(compare)
+app.command()(explain)
+app.command()(ablate)
 app.command()(layers)
 app.add_typer(data, name="data")
 app.command()(bench)

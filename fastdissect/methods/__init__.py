@@ -1,9 +1,13 @@
 """Studies of a network's units, beyond their labels: functions that take runs or networks and return tables.
 
-    explain(d, images)                      why did the network decide so?
-    class_units(d, name)                    which units speak for a class?
-    rotation.rotate(model, data, layer)     are units special directions?
-    directions(d, matrix)                   any linear map of a layer as units
+rotate(model, data, layer)                 are units special directions?
+directions(d, matrix)                      any linear map of a layer as units
+chance.chance_level(layer, planes)         is it more than chance? and why 0.04
+sweep(models, data, layers, out=...)       many networks or checkpoints over one data set
+compare(runs)                              networks, layers, checkpoints side by side
+unit_changes(a, b), match_units(a, b)      a layer before and after; units of different networks
+explain(d, images), class_units(d, name)   why did the network decide so? which units speak for a class?
+ablate(d, layer=...)                       what can it no longer do without them?
 """
 
 from __future__ import annotations
@@ -12,21 +16,53 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fastdissect.methods import chance as chance
     from fastdissect.methods import rotation as rotation
-    from fastdissect.methods.explanation import class_units, explain, explain_each
+    from fastdissect.methods.ablation.ablating import ablate
+    from fastdissect.methods.chance.cut import with_cut
+    from fastdissect.methods.chance.level import chance_level
+    from fastdissect.methods.chance.planes import planes_of
+    from fastdissect.methods.comparison import compare, match_units, unit_changes
+    from fastdissect.methods.explanation import explain, explain_each
+    from fastdissect.methods.explanation.class_units import class_units
     from fastdissect.methods.linear import directions
     from fastdissect.methods.rotation.study import rotate
+    from fastdissect.methods.sweeps.sweeping import sweep
 
 _WHERE = {
+    "ablate": "ablation.ablating",
+    "chance_level": "chance",
     "class_units": "explanation",
+    "compare": "comparison",
     "directions": "linear",
     "explain": "explanation",
     "explain_each": "explanation",
+    "match_units": "comparison",
+    "planes_of": "chance",
     "rotate": "rotation.study",
+    "sweep": "sweeps.sweeping",
+    "unit_changes": "comparison",
+    "with_cut": "chance",
 }
-_MODULES = ("rotation",)
+_MODULES = ("chance", "rotation")
 
-__all__ = ["class_units", "directions", "explain", "explain_each", "rotate", "rotation"]
+__all__ = [
+    "ablate",
+    "chance",
+    "chance_level",
+    "class_units",
+    "compare",
+    "directions",
+    "explain",
+    "explain_each",
+    "match_units",
+    "planes_of",
+    "rotate",
+    "rotation",
+    "sweep",
+    "unit_changes",
+    "with_cut",
+]
 
 
 def __getattr__(name: str) -> Any:
