@@ -20,7 +20,9 @@ from hypothesis import HealthCheck, settings
 from fastdissect.kernels import Backend, available, selection
 from fastdissect.kernels import backend as get_backend
 
-os.environ.pop("COLUMNS", None)  # of the terminal that the tests run in: `pytest -n` hands it on, tables would fold
+os.environ.pop(
+    "COLUMNS", None
+)  # of the terminal that the tests run in: `pytest -n` hands it on, tables would fold
 # Child processes import what is installed, not the source folder that the tests may be run from.
 os.environ["PYTHONSAFEPATH"] = "1"
 # A run in the background has SIGINT ignored, and children inherit that; the tests of Ctrl-C need it.
