@@ -21,7 +21,7 @@ from torch import Tensor
 
 from fastdissect.errors import LayerError, SettingError
 
-__all__ = ["Directions", "Mix", "checked_directions"]
+__all__ = ["Directions", "Mix", "checked_directions", "mixed_layers"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,9 +30,12 @@ class Directions:
 
     Args:
         layer: name of a layer of the network.
-        matrix: float [units, channels], finite; row k is direction k.
+        matrix: float [units, channels], finite, rounded to float32; row k is direction k.
         bias: float [units], added to every position; it changes no mask unless `rectify`.
         rectify: negative values become 0 afterwards, as in a sparse autoencoder's encoder.
+
+    A channel that is NaN or infinite makes all directions so at that position, also those with a weight of 0 for it.
+    Torch multiplies in float32 (in TF32 on a GPU, if the program allowed that).
 
     Example:
         >>> Directions("conv5", np.eye(4)).matrix.shape
@@ -111,6 +114,20 @@ class Mix:
         }
 
 
+def mixed_layers(given: Mapping[str, Directions] | None) -> tuple[str, ...]:
+    """The layers that directions start from, as the caller wrote them.
+
+    Raises:
+        SettingError: something else than `Directions`.
+    """
+    for name, directions in (given or {}).items():
+        if not isinstance(directions, Directions):
+            raise SettingError(
+                f"directions {name!r}: expected Directions(layer, matrix); got {type(directions).__name__}"
+            )
+    return tuple(own.layer for own in (given or {}).values())
+
+
 def checked_directions(
     given: Mapping[str, Directions] | None, layers: Mapping[str, str], taken: Iterable[str]
 ) -> dict[str, Mix]:
@@ -148,9 +165,13 @@ def checked_directions(
 
 def _floats(name: str, what: str, values: ArrayLike) -> NDArray[np.float32]:
     if isinstance(values, Tensor):
-        values = values.detach().cpu().float().numpy()
+        own = values.detach().cpu()
+        values = own.numpy() if own.is_complex() else own.float().numpy()
     try:
-        array = np.array(values, np.float32, order="C")
+        if np.iscomplexobj(values):
+            raise TypeError("complex numbers")
+        with np.errstate(over="ignore"):  # refused below
+            array = np.array(values, np.float32, order="C")
     except (TypeError, ValueError) as error:
         raise SettingError(f"directions {name!r}: expected numbers as its {what}; got: {error}") from error
     if not np.isfinite(array).all():

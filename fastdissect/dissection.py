@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike
 
 from fastdissect.caching import cache_folder
 from fastdissect.conventions import profile as profile_of
-from fastdissect.directions import Directions, checked_directions
+from fastdissect.directions import Directions, checked_directions, mixed_layers
 from fastdissect.forward_options import checked_forward, in_channels_last
 from fastdissect.models import (
     Preprocessing,
@@ -146,7 +146,7 @@ def dissect(
     target = checked_device(device)
     loaded = load_model(model, preprocessing=preprocessing)
     names = resolve_layers(loaded.module, layers) if len(layers) or not directions else ()
-    asked = {own.layer: resolve_layer(loaded.module, own.layer) for own in (directions or {}).values()}
+    asked = {own: resolve_layer(loaded.module, own) for own in mixed_layers(directions)}
     mixes = checked_directions(directions, asked, (*layer_names(loaded.module), *names))
     names = (*names, *mixes)
     source, vocabulary = open_source(

@@ -17,12 +17,13 @@ from typer.testing import CliRunner, Result
 
 import fastdissect
 from fastdissect.caching import cache_folder
-from fastdissect.cli.chance import chance
+from fastdissect.cli.chance import _table, chance
 from fastdissect.cli.failing import Commands
 from fastdissect.datasets import Shapes
 from fastdissect.errors import DataError, LayerError, OutputError, SettingError
 from fastdissect.methods.chance import (
     chance_level,
+    layer_chance,
     planes_of,
     read_cuts,
     run_images,
@@ -30,6 +31,7 @@ from fastdissect.methods.chance import (
     with_cut,
     write_cuts,
 )
+from fastdissect.reports.studies.chance_page import write_chance_study
 
 DATA = "shapes:images=80,size=64"
 COMMANDS = typer.Typer(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -111,6 +113,9 @@ def test_the_same_call_writes_the_same_bytes(done: Path, tmp_path: Path) -> None
     for name in names:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes(), name
     assert "stability" not in (tmp_path / "a" / "conv5.csv").read_text(encoding="utf-8")
+    page = (tmp_path / "a" / "index.html").read_text(encoding="utf-8")
+    assert "no p can be below 0.17" in page  # 5 permutations, and a level of 0.05
+    assert "no p can be" not in (done / "chance" / "index.html").read_text(encoding="utf-8")
 
 
 def test_show_and_report_under_other_cuts(done: Path, tmp_path: Path) -> None:
@@ -233,3 +238,16 @@ def test_runs_without_activations_or_masks_are_refused(tmp_path: Path) -> None:
     few = tmp_path / "few"
     fastdissect.dissect("builtin:shapes", "shapes:images=1,size=64", ["conv5"], out=few, quantile=0.0001)
     assert "too few images" in failure(held(few))
+
+
+def test_many_detectors_by_chance_are_written_out(done: Path, tmp_path: Path) -> None:
+    """At a cut of 0 every unit that fires passes under every permutation: a whole number, no power of ten."""
+    d = with_cut(fastdissect.load(done), 0)
+    planes, names = planes_of(d), d.image_names
+    one = layer_chance(d["conv5"], planes, splits_of(run_images(d), names), permutations=4, replicates=0)
+    units = one.level.summary().chance_detectors
+    assert units >= 10
+    page = write_chance_study(d, {"conv5": one}, tmp_path / "page").read_text(encoding="utf-8")
+    assert f"{units:,.0f} would pass" in page
+    assert "e+0" not in page
+    assert list(_table({"conv5": one}).columns[3].cells) == [f"{units:,.0f}"]

@@ -71,14 +71,21 @@ def test_large_counts_do_not_wrap() -> None:
     assert exact_moments(x, 3) == exact_spread(all_sums(x))
 
 
-def test_the_tail_follows_the_permutations_where_many_images_count() -> None:
-    """At one in ten, one in a hundred and one in a thousand, for a skewed sum of 150 overlaps."""
+@pytest.mark.parametrize(
+    ("filled", "slacks"), [(150, (1.1, 1.25, 2.0)), (60, (1.1, 1.25, 2.0)), (20, (1.4, 1.7, 2.3))]
+)
+def test_the_tail_is_as_close_to_drawn_permutations_as_it_says(
+    filled: int, slacks: tuple[float, ...]
+) -> None:
+    """At one in twenty, in a hundred and in a thousand, for a skewed sum of 150 overlaps."""
     rng = np.random.default_rng(3)
-    x = np.outer(rng.exponential(size=150), rng.exponential(size=150)) * (rng.random((150, 150)) < 0.5)
+    x = np.zeros((150, 150))
+    some = rng.exponential(size=(2, filled))
+    x[:filled, :filled] = np.outer(*some) * (rng.random((filled, filled)) < 0.5)
     drawn = np.array([x[np.arange(150), rng.permutation(150)].sum() for _ in range(20_000)])
     found = moments(x, 150)
     assert found.skewness > 0.1  # the normal distribution would be wrong here
-    for share, slack in ((0.1, 1.1), (0.01, 1.4), (0.001, 2.2)):
+    for share, slack in zip((0.05, 0.01, 0.001), slacks, strict=True):
         p = upper_tail(float(np.quantile(drawn, 1 - share)), found)
         assert share / slack < p < share * slack
 
@@ -99,14 +106,45 @@ def test_a_sum_that_cannot_vary() -> None:
     assert upper_tail(28.5, same) == 0
 
 
-def pair_case(presence: str, repeats: str = "once") -> tuple:
+@given(seed=st.integers(0, 2**32), size=st.integers(1, 40), scale=st.sampled_from([1, 1e-3, 12544]))
+def test_a_sum_that_cannot_vary_has_no_variance_from_rounding(seed: int, size: int, scale: float) -> None:
+    """Rows of one number each, as where a concept fills every image: every permutation has the same sum."""
+    rng = np.random.default_rng(seed)
+    x = np.repeat(scale * rng.random((int(rng.integers(1, size + 1)), 1)), size, axis=1)
+    found = moments(x, size)
+    assert (found.variance, found.skewness) == (0, 0)
+    assert upper_tail(float(x[:, 0].sum()), found) == 1
+
+
+def test_the_smallest_variance_is_none_of_rounding() -> None:
+    """One pixel more in one of 2,000 images of whole masks."""
+    x = np.full((3, 2000), 12544)
+    x[0, 7] -= 1
+    found = moments(x, 2000)
+    assert found.variance == pytest.approx(float(exact_moments(x, 2000)[1]), rel=1e-3)
+
+
+@pytest.mark.parametrize("presence", ["image", "under-mask", "all"])
+def test_a_concept_that_fills_every_image_is_no_finding(presence: str) -> None:
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        images = int(rng.integers(3, 40))
+        labels = boxes(rng, images, 3, 12)
+        labels[:, 0] = True
+        layer, planes = layer_of(values(rng, (images, 2, 6, 6), "relu"), labels, presence=presence)
+        for unit in range(2):
+            got = pair_chance(layer, planes, unit, 0)
+            assert (got.variance, got.z, got.p_intersection, got.p_iou) == (0, 0, 1, 1)
+
+
+def pair_case(presence: str) -> tuple:
     rng = np.random.default_rng(11)
     x = values(rng, (6, 3, 6, 6), "relu")
     x[2, 1] = -1  # unit 1 has no mask in image 2
     labels = boxes(rng, 6, 4, 12)
     labels[3] = False  # and image 3 has no label
     labels[5, 2] = True  # concept 2 covers the whole of image 5
-    return layer_of(x, labels, presence=presence, repeats=repeats)
+    return layer_of(x, labels, presence=presence)
 
 
 @pytest.mark.parametrize("presence", ["image", "under-mask", "all"])

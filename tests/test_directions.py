@@ -143,13 +143,16 @@ def test_the_receptive_field_is_that_of_the_layer() -> None:
         ("m", Directions("conv", [["a"]]), SettingError, "expected numbers as its matrix"),
         ("m", Directions("conv", np.full((2, 6), np.nan)), SettingError, "finite float32"),
         ("m", Directions("conv", np.full((2, 6), 1e300)), SettingError, "finite float32"),
+        ("m", Directions("conv", np.eye(6) * 1j), SettingError, "matrix; got: complex"),
+        ("m", Directions("conv", torch.eye(6) * 1j), SettingError, "matrix; got: complex"),
+        ("m", Directions("conv", np.eye(6), np.ones(6) * 1j), SettingError, "bias; got: complex"),
+        ("m", np.eye(6), SettingError, r"expected Directions\(layer, matrix\); got ndarray"),
         ("m", Directions("conv", np.eye(6), np.ones(5)), SettingError, r"bias of shape \(6,\)"),
         ("m", Directions("conv", np.eye(7)), LayerError, "each of the 6 channels of layer 'conv'; got 7"),
         ("m", Directions("conf", np.eye(6)), LayerError, "nearest: conv"),
         ("m", Directions("*", np.eye(6)), LayerError, r"fits one layer; '\*' fits conv, outer"),
     ],
 )
-@pytest.mark.filterwarnings("ignore:overflow")
 def test_what_is_refused(
     name: str, directions: Directions, error: type[FastdissectError], words: str
 ) -> None:

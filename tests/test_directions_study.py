@@ -17,6 +17,7 @@ from fastdissect.directions import Directions
 from fastdissect.errors import DataError, FastdissectError, LayerError, ModelError, SettingError
 from fastdissect.methods.linear import directions
 from fastdissect.methods.rotation import random_rotation
+from fastdissect.models import load_model
 
 QUIET: dict[str, Any] = {"cache": None, "progress": False}
 OPTIONS: dict[str, Any] = {**QUIET, "preprocessing": PLAIN, "batch_size": 5, "nan": "omit"}
@@ -58,12 +59,32 @@ def test_rows_of_the_identity_are_the_units(run: Dissection) -> None:
     assert found.image_names == run.image_names
 
 
+class Turned(torch.nn.Module):
+    """The built-in network up to a layer, whose output is then rotated in float32."""
+
+    def __init__(self, q: np.ndarray) -> None:
+        super().__init__()
+        loaded = load_model("builtin:shapes")
+        self.network, self.preprocessing = loaded.module, loaded.preprocessing
+        self.turn = torch.nn.Conv2d(len(q), len(q), 1, bias=False)
+        with torch.no_grad():
+            self.turn.weight.copy_(torch.from_numpy(q)[:, :, None, None])
+        self.network.conv5.register_forward_hook(lambda _module, _inputs, output: self.turn(output))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = self.network(x)
+        return out
+
+
 def test_rotating_there_and_back_gives_the_layer() -> None:
-    run = fastdissect.dissect("builtin:shapes", "shapes:images=80", "conv5", **QUIET)
-    layer = run["conv5"]
+    """Q f(x) is a layer of this network, and Q^T of that its directions: two roundings to float32."""
     q = random_rotation(96, 0)
-    back = directions(run, q.T @ q, **QUIET)["conv5@directions"]
-    np.testing.assert_allclose(back.thresholds, layer.thresholds, rtol=1e-5)
+    layer = fastdissect.dissect("builtin:shapes", "shapes:images=80", "conv5", **QUIET)["conv5"]
+    network = Turned(q)
+    run = fastdissect.dissect(network, "shapes:images=80", "turn", **QUIET)
+    back = directions(run, q.T, model=network, **QUIET)["turn@directions"]
+    assert np.abs(run["turn"].intersection - layer.intersection).sum() > 0.5 * layer.intersection.sum()
+    np.testing.assert_allclose(back.thresholds, layer.thresholds, rtol=1e-4, atol=1e-4)
     difference = np.abs(back.intersection - layer.intersection)
     assert difference.sum() <= 1e-3 * layer.intersection.sum()
     np.testing.assert_allclose(back.iou(), layer.iou(), atol=1e-3)
@@ -97,6 +118,32 @@ def test_the_runs_own_options_are_kept(run: Dissection) -> None:
     assert differ == {"layers"}
     assert theirs["nan"] == "omit"
     assert found.run["directions"]["second@directions"]["layer"] == "second"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"unlabelled": "removed", "images": 10},
+        {"profile": "netdissect-lite"},
+        {"profile": "dissect-2020", "images": 11},
+        {"channels_last": True, "dtype": "bfloat16"},
+        {"size": (40, 40), "mask_size": (17, 19), "readout": "linear"},
+        {"population": "upsampled"},
+        {"passes": 2},
+    ],
+    ids=str,
+)
+def test_the_identity_is_the_layer_under_any_options(options: dict[str, Any]) -> None:
+    whole = data(24)
+    whole._labels = [own if n % 4 else [] for n, own in enumerate(whole._labels)]
+    run = fastdissect.dissect(
+        Net(), whole, "second", **{**OPTIONS, "nan": "error", "quantile": "1/30", **options}
+    )
+    found = directions(run, np.eye(9), model=Net(), data=whole, **QUIET)["second@directions"]
+    layer = run["second"]
+    assert (found.shape, found.profile) == (layer.shape, layer.profile)
+    for name in ("thresholds", "seen", "intersection", "unit_area", "concept_area", "mask_area"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(layer, name), name)
 
 
 def test_the_run_is_opened_from_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,13 +53,18 @@ def chance(
     del verbose, traceback
     from fastdissect.methods.chance import layer_chance, planes_of, run_images, splits_of, write_cuts
     from fastdissect.methods.chance.cut import CUTS
-    from fastdissect.methods.chance.level import check_level
+    from fastdissect.methods.chance.level import check_count, check_level
     from fastdissect.progress import progress_bar
     from fastdissect.reports.studies.chance_page import write_chance_study
+    from fastdissect.reports.studies.free import check_study_folder
     from fastdissect.results import load
 
     check_level(level)
-    dissection = load(run)
+    check_count("permutations", permutations)
+    if bootstrap:
+        check_count("bootstrap replicates", bootstrap)
+    dissection, folder = load(run), run / "chance" if out is None else out
+    check_study_folder(folder)
     chosen = {name: dissection[name] for name in parse_layers(layers or [])} or dict(dissection)
     images = run_images(dissection, data)
     planes, splits = planes_of(dissection, images), splits_of(images, dissection.image_names)
@@ -76,7 +81,6 @@ def chance(
                 level=level,
                 progress=advance,
             )
-    folder = run / "chance" if out is None else out
     page = write_chance_study(dissection, found, folder)
     write_cuts(folder / CUTS, {name: one.level for name, one in found.items()})
     output().print(_table(found))
@@ -100,7 +104,7 @@ def _table(found: dict[str, LayerChance]) -> Table:
         counts = (
             f"{row.units:,}",
             f"{row.detectors:,}",
-            f"{row.chance_detectors:.2g}",
+            f"{row.chance_detectors:,.0f}" if row.chance_detectors >= 10 else f"{row.chance_detectors:.2g}",
             f"{one.level.cut:.4f}",
         )
         table.add_row(plain(name), *counts, f"{row.calibrated:,}", f"{row.significant:,}")

@@ -50,7 +50,8 @@ def directions(
 
     Principal or independent components, probe weights, concept vectors, the encoder of a sparse autoencoder
     (`rectify=True`): whatever is linear in a layer's channels gets thresholds, labels and IoU as units do. The
-    network runs once more, over the run's images in the run's batches, at its sizes and under its profile.
+    network runs once more, over the run's images in the run's batches, at its sizes and under its profile; thresholds
+    are always the directions' own, also where the run was given the units'.
 
     Args:
         d: a finished run.

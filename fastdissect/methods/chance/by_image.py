@@ -60,7 +60,7 @@ class ImageCounts:
 def image_counts(layer: LayerDissection, planes: Planes, *, laid: Laid | None = None) -> ImageCounts:
     """Gather a layer's counts image by image.
 
-    Memory: 16 bytes for each unit and concept that meet in an image.
+    Memory: 16 bytes for each unit and concept that meet in an image, and some 100 while they are gathered.
 
     Args:
         planes: of the run's images (`planes_of`). laid: masks and planes that were made and checked already.

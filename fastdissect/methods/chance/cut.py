@@ -73,10 +73,10 @@ def read_cuts(run: Path, d: Dissection) -> dict[str, float]:
     path, again = run / "chance" / CUTS, f"run `fastdissect chance {run}` first"
     try:
         record: Any = json.loads(path.read_bytes().decode(errors="surrogateescape"))
-        found = {str(name): (float(one["cut"]), str(one["counts"])) for name, one in record["layers"].items()}
+        found = {str(name): (_cut(one["cut"]), str(one["counts"])) for name, one in record["layers"].items()}
     except FileNotFoundError:
         raise OutputError(f"expected the calibrated cuts of this run in {path}; got none; {again}") from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise OutputError(
             f"{path}: expected calibrated cuts; the file is damaged ({error}); {again}"
         ) from error
@@ -94,6 +94,12 @@ def read_cuts(run: Path, d: Dissection) -> dict[str, float]:
             f"{path}: expected cuts of {', '.join(d)}; got {', '.join(found) or 'none'}; {again}"
         )
     return cuts
+
+
+def _cut(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
+        raise ValueError(f"a cut that is no number from 0 to 1: {value!r:.40}")
+    return float(value)
 
 
 def _digest(layer: LayerDissection) -> str:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ChanceLevel", "ChanceSummary", "calibrated_cut", "chance_level", "check_count", "check_level"]
 
+_MOST = 1_000_000  # permutations or replicates: all are kept, 8 bytes a unit
+
 
 @dataclass(frozen=True)
 class ChanceSummary:
@@ -44,8 +46,8 @@ class ChanceLevel:
     not excluded (Phipson and Smyth 2010). `q` is Benjamini and Hochberg's (1995) over the layer's units;
     since every unit meets the same permutations, the tests depend on each other, positively as far as units
     resemble each other, and under positive dependence the procedure still holds its level (Benjamini and
-    Yekutieli 2001). With few permutations no q can be small: among K units it is at least
-    K / (r (1 + permutations)) if r units reach the smallest p.
+    Yekutieli 2001). With few permutations no q can be small: if r of K units have a q of at most x, then x is
+    at least K / (r (1 + permutations)).
     """
 
     layer: LayerDissection
@@ -54,7 +56,7 @@ class ChanceLevel:
     p: NDArray[np.float64]  # [units]
     q: NDArray[np.float64]  # [units]
     level: float
-    cut: float  # calibrated
+    cut: float  # calibrated, over the units that have a mask
     seed: int
 
     @property
@@ -118,7 +120,8 @@ def chance_level(
         layer: with its sparse activations.
         planes: of the same images (`planes_of`).
         permutations: 1000 or more for a table; fewer for a look.
-        seed: of the permutations, which are the same for all units.
+        seed: of the permutations, which are the same for all units and layers: the first, second, ... that
+            `numpy.random.default_rng(seed).permutation(images)` gives.
         level: of significance, and of the calibrated cut.
         progress: is told the number of permutations done.
         laid: masks and planes that were made already.
@@ -144,7 +147,7 @@ def chance_level(
     null = null_maxima(laid, permutations, seed, progress)
     iou = layer.iou().max(1, initial=0)
     p = (1 + (null >= iou).sum(0)) / (1 + permutations)
-    cut = calibrated_cut(null, level, layer.profile.cut_inclusive)
+    cut = calibrated_cut(null[:, layer.mask_area > 0], level, layer.profile.cut_inclusive)
     return ChanceLevel(layer, null, iou, p, adjust(p, method="bh"), level, cut, seed)
 
 
@@ -152,10 +155,14 @@ def check_count(what: str, count: Any) -> None:
     """Check a number of permutations or replicates.
 
     Raises:
-        SettingError: no whole number of 1 or more.
+        SettingError: no whole number of 1 or more, or more than a million.
     """
     if isinstance(count, bool) or not isinstance(count, int) or count < 1:
         raise SettingError(f"expected {what} of 1 or more, a whole number; got {count!r}")
+    if count > _MOST:
+        raise SettingError(
+            f"expected at most {_MOST:,} {what}; got more; a few thousand are enough for a table"
+        )
 
 
 def check_level(level: Any) -> None:
@@ -169,17 +176,18 @@ def check_level(level: Any) -> None:
 
 
 def calibrated_cut(null: NDArray[np.float64], level: float, inclusive: bool) -> float:
-    """Return the lowest of the null's values that at most a share `level` of it passes (our formulation).
+    """Return the lowest cut, among the null's values, that at most a share `level` of the null passes.
 
-    The null maxima of all units and permutations are pooled: a unit of this layer, taken at random, whose
-        masks have
-    nothing to do with the labels passes this cut with a probability of at most `level`. It is one cut for the
-    layer, so units with large masks pass it by chance more often than others; `ChanceLevel.q` judges each by
-    its own null.
+    The null maxima of all units and permutations are pooled (our formulation): of the units of this layer that fire
+    at all, one taken at random passes this cut with a probability of at most about `level` where its masks have
+    nothing to do with the labels (as far as so many permutations tell). It is one cut for the layer, so units with
+    large masks pass it by chance more often than others; `ChanceLevel.q` judges each by its own null.
 
     Args:
-        null: [permutations, units]. inclusive: a score passes where it equals the cut
-            (`Profile.cut_inclusive`).
+        null: [permutations, units], of units that have a mask: dead ones, whose null is 0, would lower the cut for
+            the others.
+        inclusive: a score passes where it equals the cut (`Profile.cut_inclusive`); the cut is then the next number
+            above the null's value.
 
     >>> calibrated_cut(np.arange(1, 101)[:, None] / 1000, 0.05, False)
     0.095

@@ -39,7 +39,7 @@ def unit_masks(layer: LayerDissection, progress: Callable[[int], None] | None = 
     if cells is None:
         raise SettingError(
             f"layer {layer.name!r}: the chance level needs the activations, which this run did not keep; dissect "
-            "without --no-activations (activations=True)"
+            "without --no-activations (activations=True), or leave this layer out"
         )
     if layer.undetermined and not layer.mask_area.any():
         raise SettingError(

@@ -97,7 +97,7 @@ def pair_chance(
         p_intersection=upper_tail(observed, found._replace(variance=float(variance))),
         p_iou=1.0 if not observed else upper_tail(iou * cover, linear),
         mask_images=len(area),
-        concept_images=int((laid.planes.concept == column).sum()),
+        concept_images=_images_with(laid.planes, np.array([column])).size,
     )
 
 
@@ -136,6 +136,10 @@ def _counted(
     own = np.flatnonzero(layer.concepts.category == category)
     if layer.profile.presence == "under-mask":
         return area[:, None] * (_overlaps(words, area, planes, own) > 0)
+    return area[:, None] * np.isin(np.arange(planes.images), _images_with(planes, own))
+
+
+def _images_with(planes: Planes, columns: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The images that hold a pixel of any of these concepts, each once (a label may stand in several channels)."""
     image = np.repeat(np.arange(planes.images), np.diff(planes.plane_start))
-    held = np.isin(planes.concept, own) & (planes.pixels > 0)
-    return area[:, None] * np.isin(np.arange(planes.images), image[held])
+    return np.unique(image[np.isin(planes.concept, columns) & (planes.pixels > 0)])

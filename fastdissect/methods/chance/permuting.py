@@ -19,7 +19,9 @@ from fastdissect.types import Counts, Planes
 
 __all__ = ["Laid", "check_planes", "null_maxima", "permuted_counts"]
 
-_ROOM = 64 << 20  # bytes of sums at a time
+_ROOM = (
+    64 << 20
+)  # bytes of sums at a time, but at least one permutation a thread (each has a buffer as large)
 
 
 class Laid(NamedTuple):

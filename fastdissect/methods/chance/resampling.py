@@ -82,14 +82,15 @@ def bootstrap(
 ) -> Bootstrap:
     """Draw as many images as there are, with replacement, again and again, and label every unit each time.
 
-    Thresholds stay as they are: what varies is which images are looked at, not where a unit's mask begins. The
-    best of many concepts is biased upward in a replicate, as it is in the sample itself, and an image drawn twice
-    can only strengthen that: the interval tells how stable a score is, not how far it is from chance
+    Thresholds stay those of the run: what varies is which images are looked at, not where a unit's mask begins. The
+    best of many concepts is biased upward in a sample, and in a replicate once more: for a unit without a clear label
+    most of the interval lies above the observed score. It tells how stable a score is, not how far it is from chance
     (`chance_level` does).
 
     Args:
         counts: of the layer (`image_counts`).
         replicates: 1000 or more for intervals. confidence: of the intervals.
+        seed: replicate i draws the i-th `integers(0, images, images)` of `numpy.random.default_rng(seed)`.
         progress: is told the number of replicates done.
 
     Raises:

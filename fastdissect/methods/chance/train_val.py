@@ -22,7 +22,7 @@ __all__ = ["held_out"]
 def held_out(layer: LayerDissection, counts: ImageCounts, train: NDArray[np.bool_]) -> pd.DataFrame:
     """Choose every unit's label on the training images and score it on the others.
 
-    Thresholds stay those of all images.
+    Thresholds stay those of all images; no label took part in them.
 
     Args:
         counts: of the layer (`image_counts`).

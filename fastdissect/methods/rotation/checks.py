@@ -22,13 +22,19 @@ __all__ = [
 ]
 
 Matrix = NDArray[np.float64]
+_SEEDS = 1000  # each is a K x K decomposition and as many virtual layers as there are alphas
+_ALPHA = 1e6  # beyond, what is left of an angle is rounding
 _TOLERANCE = 1e-8  # of Q Q^T = I: float64 keeps it through many products; a float32 matrix does not
 
 
 def checked_alpha(alpha: Any) -> float:
-    """Return a finite float; SettingError for anything else."""
+    """Return a finite float, a million at most; SettingError for anything else."""
     if isinstance(alpha, bool) or not isinstance(alpha, numbers.Real) or not math.isfinite(alpha):
         raise SettingError(f"expected alpha to be a finite number, such as 0.2; got {alpha!r}")
+    if abs(float(alpha)) > _ALPHA:
+        raise SettingError(
+            f"expected alpha from -{_ALPHA:,.0f} to {_ALPHA:,.0f}; got {alpha!r}: nothing is left of its angle"
+        )
     return float(alpha)
 
 
@@ -48,8 +54,12 @@ def checked_seed(seed: Any) -> int:
 
 
 def checked_seeds(seeds: Any) -> tuple[int, ...]:
-    """So many seeds from 0 on, or those that are given, each once."""
+    """So many seeds from 0 on, a thousand at most, or those that are given, each once."""
     given = seeds if _several(seeds) else range(checked_seed(seeds))
+    if not _several(seeds) and int(seeds) > _SEEDS:
+        raise SettingError(
+            f"expected at most {_SEEDS:,} rotations; got more; a few are enough (several seeds are a list: 0,7)"
+        )
     found = tuple(checked_seed(seed) for seed in given)
     if not found or len(set(found)) < len(found):
         raise SettingError(f"expected at least one seed, each once; got {seeds!r}")

@@ -35,7 +35,7 @@ def random_rotation(channels: int, seed: int) -> Matrix:
 
     QR of a matrix of standard normal numbers (NumPy's PCG64), the signs of R's diagonal moved into Q, and one row
     negated where the determinant is -1 (METHODS 2.1). The same seed gives the same matrix, up to the rounding of
-    the machine's LAPACK.
+    the machine's LAPACK, as its powers are (from some hundred channels on also by LAPACK's number of threads).
 
     Args:
         channels: K, at least 2.

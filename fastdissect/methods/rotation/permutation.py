@@ -7,7 +7,7 @@ from typing import Any
 
 from fastdissect.datasets import Dataset
 from fastdissect.errors import SettingError
-from fastdissect.methods.chance.level import ChanceLevel, chance_level
+from fastdissect.methods.chance.level import ChanceLevel, chance_level, check_count
 from fastdissect.methods.chance.planes import planes_of
 from fastdissect.methods.extras import need
 from fastdissect.progress import progress_bar
@@ -20,11 +20,11 @@ def check_permutations(permutations: Any, data: Any, layer: str, activations: An
     """Refuse before the run what would fail after it.
 
     Raises:
-        SettingError: no positive number, images without a data set's labels, or activations that are not kept.
+        SettingError: no positive number or too large a one, images without a data set's labels, or activations that
+            are not kept.
         BackendError: scipy is not installed.
     """
-    if isinstance(permutations, bool) or not isinstance(permutations, int) or permutations < 1:
-        raise SettingError(f"expected permutations of 1 or more; got {permutations!r}")
+    check_count("permutations", permutations)
     need("scipy.stats")
     if not isinstance(data, Dataset):
         raise SettingError(

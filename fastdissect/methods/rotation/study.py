@@ -66,7 +66,7 @@ def rotate(
         random_model: the untrained network, a module or a name, where its modules cannot draw theirs.
         permutations: test the layer's units against so many permutations of the images (`methods.chance`).
         out: folder: the run goes to out/run, the baseline to out/random-weights; the same call again goes on where
-            it stopped.
+            it stopped, on the same machine: Q^alpha is rounded as its LAPACK does, and a run belongs to its matrices.
         options: for `dissect`. By default only the layer itself keeps its activations.
 
     Returns:

@@ -27,9 +27,10 @@ labels: the choice of the best of many concepts included, the sizes of masks and
 places in a picture, too.
 
 A unit's p-value is the share of permutations (with the one that was observed) in which it does as well or
-better. q is the same after Benjamini and Hochberg: among the units with q at most 0.05, one in twenty is
-expected to be there by chance. The calibrated cut is one number for a layer: a unit without anything to do
-with the labels passes it with a probability of at most the level.
+better. q is the same after Benjamini and Hochberg: among the units with q at most 0.05, at most one in twenty
+is expected to be there by chance. The calibrated cut is one number for a layer: of the units that fire at all,
+one without anything to do with the labels passes it with a probability of about the level, one with large
+masks more often than one with small ones.
 
 A small p-value says that an overlap is no accident, not that it is large; a cut says that it is large. Images
 are taken as exchangeable: in a data set of several sources, a unit that merely tells the sources apart is
@@ -117,16 +118,24 @@ def _why(one: LayerChance) -> str:
     cut = level.layer.profile.cut
     sign = "at or above" if level.layer.profile.cut_inclusive else "above"
     share = f"{100 * level.level:g} % of the permutations"
+    least = 1 / (1 + level.permutations)
+    few = (
+        f" With so few permutations no p can be below {least:.2g}, and none q." if least > level.level else ""
+    )
     return (
         f"Paired with the labels of other images, a unit of this layer still has its best IoU {sign} {cut:g} in "
-        f"{100 * found.chance_share:.2g} % of the permutations: of {found.units:,} units that detected nothing, "
-        f"{found.chance_detectors:.2g} would pass; {found.detectors:,} pass with their own images. "
+        f"{_short(100 * found.chance_share)} % of the permutations: of {found.units:,} units that detected nothing, "
+        f"{_short(found.chance_detectors)} would pass; {found.detectors:,} pass with their own images. "
         f"Units that pass by chance in more than {share}, because their masks are large or their "
         f"concepts everywhere: {found.prone_units:,}.\n\n"
         f"At the level {level.level:g} the calibrated cut of this layer is {level.cut:.3g}, and "
         f"{found.calibrated:,} units pass it. Each judged by its own null distribution, "
-        f"{found.significant:,} are beyond chance (q ≤ {level.level:g})."
+        f"{found.significant:,} are beyond chance (q ≤ {level.level:g}).{few}"
     )
+
+
+def _short(number: float) -> str:
+    return f"{number:,.0f}" if number >= 10 else f"{number:.2g}"
 
 
 def _intervals(one: LayerChance) -> str:
@@ -134,7 +143,9 @@ def _intervals(one: LayerChance) -> str:
         return ""
     return (
         f"\n\nlow and high bound {100 * one.bootstrap.confidence:g} % bootstrap intervals of the best IoU over images; "
-        "stability is the share of replicates in which the unit has the same label. Thresholds are those of the run."
+        "stability is the share of replicates in which the unit has the same label. Thresholds stay those of the run, and "
+        "the best of many concepts is biased upward in a replicate: the interval says how stable a score is, not how far "
+        "it is from chance."
     )
 
 
@@ -147,9 +158,10 @@ def _held_out(name: str, one: LayerChance, table: pd.DataFrame, file: str) -> Se
         else ""
     )
     text = (
-        f"Labels chosen on the training images and scored on the others (split: {one.split}). {same}Their mean IoU is "
-        f"{table['train_iou'].mean():.3f} where they were chosen and {table['val_iou'].mean():.3f} on the others: the "
-        "difference is, on average, what the choice itself gave."
+        f"Labels chosen on the training images and scored on the others (split: {one.split}), at the run's thresholds. "
+        f"{same}Their mean IoU is {table['train_iou'].mean():.3f} where they were chosen, which the choice of the best "
+        f"of many concepts flatters, and {table['val_iou'].mean():.3f} on the others, which it does not; both also "
+        "differ by which images they are of."
     )
     return Section(
         f"{name}: chosen on train, scored on val",
