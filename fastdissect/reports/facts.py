@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import PureWindowsPath
 from typing import Any
 
 from fastdissect.conventions import PROFILES
@@ -13,7 +14,7 @@ from fastdissect.reports.bars import BarGraph, Detector, bar_graph, group_bars
 from fastdissect.reports.palette import display_order
 from fastdissect.results import Dissection
 
-__all__ = ["LayerFacts", "duration", "layer_facts", "percent", "run_facts"]
+__all__ = ["LayerFacts", "duration", "layer_facts", "network_name", "percent", "run_facts"]
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,9 @@ def run_facts(dissection: Dissection) -> list[tuple[str, str]]:
     layer = next(iter(dissection.values()))
     quantile = f"top {percent(float(profile.quantile))}"
     changed = profile.name in PROFILES and profile != PROFILES[profile.name]
+    recorded = _text(run, "network", "model")
     facts = [
+        ("Network", recorded if recorded and recorded != network_name(run) else ""),
         ("Data set", _text(run, "data", "dataset")),
         ("Images", f"{layer.shape[0]:,}"),
         ("Concepts", f"{len(dissection.concepts):,} in {len(dissection.concepts.categories)} categories"),
@@ -86,8 +89,16 @@ def _cuts(dissection: Dissection) -> str:
 
 
 def network_name(run: Mapping[str, Any]) -> str:
-    """Return the network's name as the run recorded it."""
-    return _text(run, "network", "model") or "network"
+    """Return the network's name for a title: as the run recorded it, files without their folders.
+
+    >>> network_name({"model": "examples/net.py:build?weights=ckpt/epoch_12.pt"}), network_name({})
+    ('net.py:build (epoch_12)', 'network')
+    """
+    builder, weighted, file = _text(run, "network", "model").partition("?weights=")
+    source, colon, function = builder.rpartition(":")
+    if source.endswith(".py"):
+        builder = f"{PureWindowsPath(source).name}{colon}{function}"  # either kind of slash
+    return f"{builder} ({PureWindowsPath(file).stem})" if weighted else builder or "network"
 
 
 def _text(run: Mapping[str, Any], *keys: str) -> str:
