@@ -16,13 +16,21 @@ from fastdissect.batches import BatchSource
 from fastdissect.datasets import Dataset, open_dataset
 from fastdissect.datasets.labelled import without_unlabelled
 from fastdissect.errors import DataError, FastdissectError, ModelError, OutputError
-from fastdissect.models import LoadedModel, Preprocessing, load_model
+from fastdissect.models import LoadedModel, Preprocessing, TokenGrid, load_model
 from fastdissect.results import Dissection
 from fastdissect.settings import checked_device
 from fastdissect.sources import data_key, open_source
 from fastdissect.types import Concepts
 
-__all__ = ["Reopened", "recorded_data", "recorded_input", "reopen", "reopen_data", "reopen_model"]
+__all__ = [
+    "Reopened",
+    "recorded_data",
+    "recorded_input",
+    "recorded_layout",
+    "reopen",
+    "reopen_data",
+    "reopen_model",
+]
 
 _ON_DISK = ("broden", "folder")  # data sets whose name has a path
 
@@ -136,6 +144,14 @@ def recorded_input(d: Dissection) -> tuple[tuple[int, int], tuple[int, int], int
     key = _key(d)
     size, mask = key["input size"], key["mask size"]
     return (int(size[0]), int(size[1])), (int(mask[0]), int(mask[1])), int(key["batch size"])
+
+
+def recorded_layout(d: Dissection) -> tuple[str, TokenGrid | None]:
+    """How a run read its layers' outputs: `layout` and `tokens`, as `dissect` takes them."""
+    key = _key(d)
+    tokens = key.get("tokens")
+    grid = None if tokens is None else TokenGrid(tokens[0], None if tokens[1] is None else tuple(tokens[1]))
+    return str(key.get("layout", "auto")), grid
 
 
 def _key(d: Dissection) -> dict[str, Any]:

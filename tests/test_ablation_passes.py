@@ -12,9 +12,10 @@ from torch import Tensor, nn
 
 from fastdissect.errors import ActivationError, LayerError, SettingError
 from fastdissect.methods.ablation import replay as ablation_replay
-from fastdissect.methods.ablation.edit import LayerReading, checked_mode, replaced
+from fastdissect.methods.ablation.edit import LayerReading, checked_mode
 from fastdissect.methods.ablation.passes import EditedPasses
 from fastdissect.methods.ablation.replay import skippable
+from fastdissect.methods.tracing import replaced
 from fastdissect.models import TokenGrid
 
 CPU = torch.device("cpu")
@@ -274,6 +275,22 @@ def test_replays_are_given_up_where_they_give_other_bits() -> None:
         assert own.recording is None
 
 
+def test_a_network_that_decides_by_chance_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    class Random(Residual):
+        def forward(self, x: Tensor) -> Tensor:
+            return nn.functional.dropout(super().forward(x), 0.5, training=True)
+
+    for build, warned in ((Random, True), (Discards, False)):
+        caplog.clear()
+        own = passes(seeded(build), "block2")
+        for first in (0, 1):
+            list(own.logits(IMAGES[first : first + 1], [[0]]))
+        assert own.recording is None
+        assert [r.levelname for r in caplog.records if "other logits each time" in r.getMessage()] == (
+            ["WARNING"] if warned else []
+        )
+
+
 def test_what_comes_before_is_not_run_again(monkeypatch: pytest.MonkeyPatch) -> None:
     net, calls = seeded(Residual), []
     for name, module in net.named_modules():
@@ -334,6 +351,53 @@ def test_autocast_as_the_run_had_it() -> None:
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(found[0], net(IMAGES).double())
     assert not torch.equal(found[0], next(passes(net, "block2").logits(IMAGES, [])))
+
+
+class InPlace(nn.Module):
+    """Its activation works in place; what that returns is used, or what it was given."""
+
+    def __init__(self, returned: bool) -> None:
+        super().__init__()
+        self.conv, self.relu, self.head = (
+            nn.Conv2d(3, UNITS, 5, 4),
+            nn.ReLU(inplace=True),
+            nn.Linear(UNITS, 4),
+        )
+        self.returned = returned
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv(x)
+        y = self.relu(x)
+        out: Tensor = self.head(torch.relu((y if self.returned else x) - 0.1).amax((2, 3)))
+        return out
+
+
+@pytest.mark.parametrize("replay", [False, True])
+@pytest.mark.parametrize("returned", [True, False])
+def test_a_layer_that_works_in_place(returned: bool, replay: bool) -> None:
+    torch.manual_seed(0)
+    net = InPlace(returned).eval()
+    found = list(passes(net, "relu", replay=replay).logits(IMAGES, [[1, 4], list(range(UNITS))]))
+    with torch.inference_mode():
+        changed = torch.relu(net.conv(IMAGES))
+        changed[:, [1, 4]] = 0
+        expected = net.head(torch.relu(changed - 0.1).amax((2, 3)))
+    assert torch.equal(found[1], expected.double())
+    assert torch.equal(found[2], net.head.bias.detach().double().expand(len(IMAGES), -1))
+    assert not torch.equal(found[0], found[1])
+
+
+def test_a_layer_that_works_in_place_in_a_sequence_is_replayed() -> None:
+    torch.manual_seed(0)
+    pool = (nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(UNITS, 4))
+    net = nn.Sequential(nn.Conv2d(3, UNITS, 5, 4), nn.ReLU(inplace=True), *pool).eval()
+    own = passes(net, "1")
+    _, found = own.logits(IMAGES, [[1, 4]])
+    assert own.recording is not None
+    with torch.inference_mode():
+        x = net[0](IMAGES).relu()
+        x[:, [1, 4]] = 0
+        assert torch.equal(found, net[4](x.mean((2, 3))).double())
 
 
 class Twice(nn.Module):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from cli_cases import call, failure
 
 import fastdissect
 from fastdissect.methods.ablation.ablating import ablate
+from fastdissect.reports.studies.ablation_figures import class_map
 from fastdissect.reports.studies.ablation_page import contrast_sentence, write_ablation
 
 CODE = """
@@ -103,13 +106,17 @@ def test_groups_and_each_unit(done: Path, targets: Path, home: Path) -> None:
     assert pd.read_csv(out / "members.csv")["unit"].tolist() == [0, 1, 3, 4, 5]
     for name, table in (("groups", found.table), ("classes", found.classes), ("units", found.units)):
         assert table is not None
-        written = pd.read_csv(out / f"{name}.csv", keep_default_na=True)
+        written = pd.read_csv(out / f"{name}.csv")
+        written["class"] = written.get("class", pd.Series(dtype="str")).fillna("")  # no class loses
+        written = written[table.columns]
         pd.testing.assert_frame_equal(written, table, check_dtype=False, check_exact=False)
     page = Words(out / "index.html")
     assert "b" not in page.tags  # the class's name is text
     assert "<b>one</b>" in page.text
     assert "drop of two" in page.text
     assert {p.name for p in (out / "figures").iterdir()} == {
+        "classes.svg",
+        "classes.png",
         "groups.svg",
         "groups.png",
         "units.svg",
@@ -127,7 +134,7 @@ def test_the_usual_groups_without_targets(done: Path) -> None:
     found = ablate(fastdissect.load(done), layer="conv", mode="mean", random_groups=2)
     assert [row[0] for row in rows(result.output)] == found.table["group"].tolist()
     page = Words(done / "ablation" / "index.html")
-    assert "whose logit changes most" in page.text
+    assert "whose mean logit changes most" in page.text
     assert not (done / "ablation" / "units.csv").exists()
     assert fastdissect.load(done)  # the run is as it was
 
@@ -139,6 +146,29 @@ def test_each_unit_alone(done: Path, home: Path) -> None:
     page = Words(write_ablation(home / "all", found))
     assert "random" not in page.text.partition("By class")[0].lower().replace("random groups", "")
     assert found.table["random_shift"].isna().all()
+
+
+def test_the_figure_of_classes_holds_what_each_group_costs_each(done: Path) -> None:
+    """Also where two classes have one name, and only as many as fit."""
+    given = {"groups": {"first": [0], "most": [1, 2, 3, 5]}, "random_groups": 0}
+    names = ["same", "same", "other"]
+    d = fastdissect.load(done)
+    found = ablate(d, layer="conv", classes=names, targets=[i % 3 for i in range(40)], **given)
+    text = re.findall(r"<text[^>]*>([^<]*)</text>", class_map(found).svg.decode())
+    drops = [f"{100 * drop:.0f}" for drop in found.classes["drop"] if abs(drop) >= 0.005]
+    assert len(drops) > 2
+    assert sorted(words for words in text if re.fullmatch(r"-?\d+", words)) == sorted(drops)
+    assert (text.count("same"), text.count("first (1)"), text.count("most (4)")) == (2, 1, 1)
+    many = dataclasses.replace(
+        found,
+        class_names=tuple(f"c{n}" for n in range(30)),
+        classes=pd.DataFrame({"group": ["first"] * 30 + ["most"] * 30, "drop": [0.0] * 59 + [1.0]}),
+    )
+    figure = class_map(many)
+    assert "The 20 classes with the largest changes; classes.csv has 10 more." in figure.caption
+    assert (figure.svg.count(b">c29<"), figure.svg.count(b">c18<"), figure.svg.count(b">c19<")) == (1, 1, 0)
+    unknown = class_map(ablate(d, layer="conv", classes=["x", "y", "z"], **given))
+    assert "Change of the mean logit by class" in unknown.caption
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,26 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from cli_cases import call, environment, failure
 from comparison_cases import layer, run
 from test_comparison_page import MAPS, figure_text, pair, read_csv
 
+from fastdissect.layer import LayerDissection
+from fastdissect.methods.chance.cut import CUTS, write_cuts
 from fastdissect.results import load
+
+
+class Level(NamedTuple):
+    """What a file of calibrated cuts holds of a layer."""
+
+    cut: float
+    layer: LayerDissection
+    level: float = 0.05
+    permutations: int = 1000
+    seed: int = 0
 
 
 @pytest.fixture
@@ -134,6 +147,30 @@ def test_runs_that_differ_are_refused_or_forced(runs: Path) -> None:
     )
     for path in (runs / "out" / "figures").glob("*.svg"):
         assert "profile's cut: 0.04 (one), 0.1 (cut)" in figure_text(path)
+
+
+def test_another_cut(runs: Path) -> None:
+    """A number makes runs of different cuts comparable; calibrated cuts differ, and stand in the table."""
+    both = ("compare", runs / "one", runs / "cut", "--out", runs / "out")
+    result = call(*both, "--cut", 0.2)
+    assert result.exit_code == 0, result.output
+    assert read_csv(runs / "out" / "layers.csv")["cut"].tolist() == [0.2] * 4
+    assert "┃ cut" not in result.stdout
+    assert "run `fastdissect chance" in failure(call(*both, "--cut", "calibrated"))
+    for name, value in (("one", 0.3), ("cut", 0.01)):
+        (runs / name / "chance").mkdir()
+        layers = load(runs / name).items()
+        write_cuts(runs / name / "chance" / CUTS, {layer: Level(value, own) for layer, own in layers})
+    result = call(*both, "--cut", "calibrated")
+    assert result.exit_code == 0, result.output
+    table = read_csv(runs / "out" / "layers.csv")
+    assert table["cut"].tolist() == [0.3, 0.01, 0.3, 0.01]
+    for row in table.to_dict("records"):
+        units = load(runs / row["run"])[row["layer"]].units()
+        assert row["detectors"] == (units["iou"] > row["cut"]).sum()
+    words = [cell.strip() for line in result.stdout.splitlines() for cell in line.split("│")]
+    assert words.count("0.3000") == words.count("0.0100") == 2
+    assert "warning" not in result.stdout
 
 
 @pytest.mark.parametrize(

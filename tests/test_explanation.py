@@ -246,6 +246,34 @@ def test_a_deep_head_leaves_a_remainder_that_is_shown() -> None:
         assert np.allclose(by_unit(view)["contribution"], (x.grad * x).detach(), rtol=1e-4, atol=1e-6)
 
 
+def test_a_layer_that_the_logits_do_not_depend_on_is_refused() -> None:
+    class ClassToken(nn.Module):
+        preprocessing = Gap.preprocessing
+
+        def __init__(self, after: nn.Module) -> None:
+            super().__init__()
+            with torch.random.fork_rng():
+                torch.manual_seed(3)
+                self.patch, self.fc = nn.Conv2d(3, UNITS, 8, 8), nn.Linear(UNITS, CLASSES)
+                self.mix = nn.TransformerEncoderLayer(UNITS, 2, 16, 0, batch_first=True)
+            self.first, self.after = nn.Identity(), after
+
+        def forward(self, images: Tensor) -> Tensor:
+            x = self.patch(images).flatten(2).transpose(1, 2)
+            x = self.mix(self.first(torch.cat([x.mean(1, keepdim=True), x], 1)))
+            return self.after(self.fc(x[:, 0]))
+
+    for after in (nn.Identity(), nn.Softmax(1)):
+        net = ClassToken(after).eval()
+        run = dissected(net, ["first", "mix"])
+        with pytest.raises(
+            LayerError, match=r"layer 'mix'.*class token alone\); explain by an earlier layer"
+        ):
+            explain(run, 0, model=net, layer="mix")
+        found = explain(run, 0, model=net, layer="first")[0].views[0]
+        assert found.units["contribution"].abs().min() > 0
+
+
 def test_the_layer_is_the_one_that_a_linear_head_reads() -> None:
     net = Block().eval()
     run = dissected(net, ["body.0", "body", "relu"])

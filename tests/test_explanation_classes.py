@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,19 @@ def test_means_are_those_of_the_explanations(kind: Any, by: str, kept: bool) -> 
     assert table["contribution"].sum() + found.view.rest == pytest.approx(found.view.logit, rel=1e-5)
     agree = [each[i].predicted == TRUE[i] for i in own]
     assert found.right == pytest.approx(np.mean(agree))
+
+
+def test_stored_means_that_are_no_numbers_are_not_used(net: Gap, d: Dissection) -> None:
+    layer = d["features"]
+    assert layer.means is not None
+    means = np.array(layer.means)
+    means[3, 1] = np.nan  # all of its cells were left out
+    torn = dataclasses.replace(layer, means=means)
+    run = Dissection({"features": torn}, d.profile, d.concepts, d.image_names, d.run)
+    own, plain = (class_units(one, 2, by="true", model=net, targets=TRUE) for one in (run, d))
+    assert own.images.tolist() == plain.images.tolist()
+    assert own.view.logit == pytest.approx(plain.view.logit, rel=1e-5)
+    assert own.view.units["unit"].tolist() == plain.view.units["unit"].tolist()
 
 
 def test_units_by_weight(net: Gap, d: Dissection) -> None:

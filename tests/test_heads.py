@@ -230,6 +230,47 @@ def test_a_layer_that_is_called_twice_is_refused() -> None:
         find_head(Twice().eval(), "features", batch())
 
 
+def test_a_module_that_is_called_twice_is_no_head() -> None:
+    class Tied(Gap):
+        def __init__(self) -> None:
+            super().__init__()
+            with torch.random.fork_rng():
+                torch.manual_seed(4)
+                self.fc = self.same = nn.Linear(UNITS, UNITS)
+
+        def forward(self, images: Tensor) -> Tensor:
+            return self.same(torch.relu(self.fc(self.features(images).mean((2, 3)))))
+
+    net = Tied().eval()
+    head = find_head(net, "features", batch())
+    assert (head.kind, head.logits) == ("gradient", None)
+    _, logits = head.trace(net, batch())
+    assert torch.equal(logits, net(batch()))
+    with pytest.raises(LayerError, match="expected one call after the layer; got 2"):
+        find_head(net, "features", batch(), head="fc")
+
+
+def test_a_layer_that_works_in_place_keeps_its_gradient() -> None:
+    class Ignores(Deep):
+        def __init__(self) -> None:
+            super().__init__()
+            self.relu = nn.ReLU(inplace=True)
+
+        def forward(self, images: Tensor) -> Tensor:
+            x = self.features[0](images)
+            self.relu(x)  # what it returns is not used
+            return self.fc(torch.relu(self.hidden(x.mean((2, 3)))))
+
+    traced, plain = (
+        trace(net.eval(), layer, batch(), gradients=True)
+        for net, layer in ((Ignores(), "relu"), (Deep(), "features"))
+    )
+    assert torch.equal(traced.output, plain.output)
+    gradient = traced.gradient(traced.output[:, 1])
+    assert gradient.any()
+    assert torch.equal(gradient, plain.gradient(plain.output[:, 1]))
+
+
 def test_a_network_without_gradients_says_so() -> None:
     class Cut(Deep):
         def forward(self, images: Tensor) -> Tensor:

@@ -18,7 +18,9 @@ import fastdissect
 from fastdissect import batches, dissection
 from fastdissect.datasets import Shapes
 from fastdissect.errors import FastdissectError, ModelError, OutputError, SettingError
+from fastdissect.methods.sweeps import record
 from fastdissect.methods.sweeps.models import candidates_of, checkpoint_files
+from fastdissect.methods.sweeps.record import RecordedRun
 from fastdissect.methods.sweeps.result import Sweep, SweepRun
 from fastdissect.methods.sweeps.steps import last_number, with_steps
 from fastdissect.methods.sweeps.sweeping import sweep
@@ -436,6 +438,14 @@ def test_bad_data_and_folders(code: str, tmp_path: Path) -> None:
             sweep(models, DATA, "1", out=tmp_path / name)
     assert not sweep(models, DATA, "1", out=tmp_path / "torn", fresh=True).failed
     assert (tmp_path / "torn.1" / "sweep.json").exists()
+
+
+def test_the_record_holds_what_was_written(tmp_path: Path) -> None:
+    runs = [RecordedRun("a", "a", 0.5, 0.25), RecordedRun("b", "b", error="no \udcff.pt, \u00e9")]
+    record.prepare_sweep(tmp_path, fresh=False)
+    for run in (runs[0]._replace(error="tried again"), *runs):
+        record.write_entry(tmp_path, run)
+    assert record.read_record(tmp_path) == runs
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="needs a folder that cannot be written")

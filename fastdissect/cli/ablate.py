@@ -11,6 +11,7 @@ from fastdissect.cli.ablate_tables import group_table, unit_table
 from fastdissect.cli.options import Traceback, Verbose
 from fastdissect.cli.pairs import read_names, read_pairs
 from fastdissect.cli.report import Run
+from fastdissect.cli.reporting import say_where
 from fastdissect.cli.terminal import output, plain
 
 __all__ = ["ablate"]
@@ -106,10 +107,13 @@ def ablate(
 
     from fastdissect.methods.ablation.ablating import ablate as run_ablation
     from fastdissect.reports.studies.ablation_page import contrast_sentence, write_ablation
+    from fastdissect.reports.studies.free import check_study_folder
     from fastdissect.results import load
 
+    dissection, folder = load(run), run / "ablation" if out is None else out
+    check_study_folder(folder)
     found = run_ablation(
-        load(run),
+        dissection,
         layer=layer,
         each_label=each_label,
         under_cut=under_cut,
@@ -131,8 +135,7 @@ def ablate(
     if found.contrast is not None:
         console.print(unit_table(found))
         console.print(plain(contrast_sentence(found.contrast)), soft_wrap=True)
-    page = write_ablation(run / "ablation" if out is None else out, found)
-    console.print(f"Page: {plain(page)}\n{plain(page.absolute().as_uri())}", soft_wrap=True)
+    say_where(write_ablation(folder, found))
 
 
 def _mode(text: str) -> str | float:

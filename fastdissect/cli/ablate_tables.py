@@ -18,8 +18,8 @@ _ROWS = 15  # of the longer tables
 
 def group_table(found: Ablation) -> Table:
     """A row a group: its accuracy, and what it loses beside random groups; the logits where no accuracy is known."""
-    numbers = ["units", "accuracy", "drop", "random, sd", "p"] if found.has_accuracy else ["units"]
-    numbers += ["logit shift", "random "] + ([] if found.has_accuracy else ["p"])
+    numbers = ["units", "accuracy", "drop", "random drop", "p"] if found.has_accuracy else ["units"]
+    numbers += ["shift", "random shift"] + ([] if found.has_accuracy else ["p"])
     if found.class_asked is not None:
         numbers += [
             f"{what}: {plain(found.class_asked)}" for what in ("drop", "logit")[not found.has_accuracy :]
@@ -28,7 +28,7 @@ def group_table(found: Ablation) -> Table:
     for row in found.table.to_dict("records"):
         cells = [f"{row['units']:,}"]
         if found.has_accuracy:
-            random = f"{_number(row['random_drop'])}, {_number(row['random_sd'])}".strip(", ")
+            random = " ± ".join(filter(None, (_number(row["random_drop"]), _number(row["random_sd"]))))
             cells += [_number(row["accuracy"]), _number(row["drop"]), random, _number(row["p"])]
         cells += [_number(row["shift"]), _number(row["random_shift"])]
         if not found.has_accuracy:
@@ -36,13 +36,15 @@ def group_table(found: Ablation) -> Table:
         if found.class_asked is not None:
             cells += [_number(row["asked_drop"])] * found.has_accuracy + [_number(row["asked_logit_change"])]
         table.add_row(plain(row["group"]), *cells)
+    table.caption = "shift: how far a logit moves, up or down, on the mean over images and classes"
+    table.caption_justify = "left"
     return table
 
 
 def unit_table(found: Ablation) -> Table:
     """The units that matter most, each ablated alone."""
     assert found.units is not None
-    numbers = ("unit", "IoU", "drop", "logit shift", "its drop")
+    numbers = ("unit", "IoU", "drop", "shift", "its drop")
     loses = ("class that loses most", "its drop") if found.has_accuracy else ()
     columns = (
         "unit",
@@ -50,7 +52,7 @@ def unit_table(found: Ablation) -> Table:
         "IoU",
         "detector",
         *(("drop",) if found.has_accuracy else ()),
-        "logit shift",
+        "shift",
         *loses,
     )
     table = listing(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fastdissect.cli.cuts import Cut, recut
 from fastdissect.cli.options import Traceback, Verbose, parse_layers
 from fastdissect.cli.reporting import say_where
 from fastdissect.cli.terminal import listing, output, plain
@@ -70,6 +71,7 @@ def compare(
             "--match", help="Match units of different networks by the correlation of their activations."
         ),
     ] = False,
+    cut: Cut = None,
     force: Annotated[
         bool,
         typer.Option("--force", help="Compare runs over other data or conventions; every figure says so."),
@@ -100,18 +102,21 @@ def compare(
         layer_rows,
         match_rows,
     )
+    from fastdissect.reports.studies.free import check_study_folder
     from fastdissect.results import load
 
+    check_study_folder(out)
     found, failed = find_runs(runs)
     titles = _names(found, names)
     known = [run.step for run in found] if numbers is None else numbers
     comparison = put_together(
-        dict(zip(titles, [load(run.folder) for run in found], strict=True)),
+        {title: recut(load(run.folder), run.folder, cut) for title, run in zip(titles, found, strict=True)},
         layers=_layers(found, titles, chosen),
         steps=known,
         accuracy=[run.accuracy for run in found]
         if accuracy is None
         else read_accuracies(accuracy, titles, known),
+        own_cuts=cut == "calibrated",
         force=force,
     )
     changes, left = comparison.changes() if pairs else ((), ())

@@ -41,7 +41,7 @@ def recut(dissection: Dissection, run: Path, cut: str | None) -> Dissection:
     if cut == "calibrated":
         cuts = read_cuts(run, dissection)
         given = ", ".join(f"{plain(name)} {value:.4f}" for name, value in cuts.items())
-        output().print(f"Calibrated cuts: {given}", soft_wrap=True)
+        output().print(f"Calibrated cuts of {plain(run)}: {given}", soft_wrap=True)
         return with_cut(dissection, cuts)
     try:
         number = float(cut)

@@ -10,9 +10,10 @@ import typer
 from fastdissect.cli import explain_options as given
 from fastdissect.cli.explain_tables import covered, say_how, title, units_table
 from fastdissect.cli.options import Traceback, Verbose
+from fastdissect.cli.pairs import read_names
 from fastdissect.cli.report import Run
+from fastdissect.cli.reporting import say_where
 from fastdissect.cli.terminal import output, plain
-from fastdissect.errors import DataError, SettingError
 
 if TYPE_CHECKING:
     from fastdissect.results import Dissection
@@ -62,7 +63,7 @@ def explain(
     shared: dict[str, Any] = {
         "layer": layer,
         "head": head,
-        "class_names": None if classes is None else _read_names(classes),
+        "class_names": None if classes is None else read_names(classes),
         "among": among or None,
         "model": model,
         "data": data,
@@ -70,9 +71,12 @@ def explain(
         "top": top,
     }
 
+    from fastdissect.reports.studies.free import check_study_folder
     from fastdissect.results import load
 
     dissection = load(run)
+    if out is not None or image:
+        check_study_folder(out or run / "explanations")
     if image:
         images = [_image(text) for text in image]
         more = {"classes": class_ or [], "versus": versus, "segmentation": segmentation}
@@ -81,24 +85,13 @@ def explain(
         if versus is not None:
             raise typer.BadParameter("expected with --image only", param_hint="'--versus'")
         page = _explain_class(dissection, class_ or [], shared | {"by": by}, run, out)
-    output().print(f"Page: {plain(page)}\n{plain(page.absolute().as_uri())}", soft_wrap=True)
+    say_where(page)
 
 
 def _image(text: str) -> str | int:
     """A number of the run's, or a path; a file of that name goes before a number."""
-    return int(text) if text.isascii() and text.isdecimal() and not Path(text).exists() else text
-
-
-def _read_names(path: Path) -> list[str]:
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: expected a text file with a class's name a line; got: {error}") from error
-    while lines and not lines[-1].strip():
-        lines.pop()
-    if not all(line.strip() for line in lines) or not lines:
-        raise SettingError(f"{path}: expected a class's name on every line; got an empty line or none")
-    return [line.strip() for line in lines]
+    number = text.isascii() and text.isdecimal() and len(text) < 19
+    return int(text) if number and not Path(text).exists() else text
 
 
 def _explain_images(

@@ -40,7 +40,8 @@ def units_table(view: ClassView, kind: str, title: str, units: Any = None) -> Ta
     """The shown units; what is not shown, and the rest of the logit, have lines of their own."""
     from fastdissect.reports.studies.explanation_figures import rest_name
 
-    table = listing(("unit", "concept", "category", *_NUMBERS[1:]), title=plain(title), right=_NUMBERS)
+    numbers = _NUMBERS[1:] if units is None else _NUMBERS[1:-1]  # in another order nothing adds up on the way
+    table = listing(("unit", "concept", "category", *numbers), title=plain(title), right=_NUMBERS)
     rows = view.units[view.units["unit"].isin(view.shown)] if units is None else units
     for row in rows.itertuples(index=False):
         table.add_row(
@@ -51,7 +52,7 @@ def units_table(view: ClassView, kind: str, title: str, units: Any = None) -> Ta
             f"{row.activation:.4g}",
             f"{row.weight:.4g}",
             f"{row.contribution:+.4g}",
-            f"{100 * row.cumulative:.1f} %" if units is None else "",
+            *([f"{100 * row.cumulative:.1f} %"] if units is None else []),
         )
     if units is None:
         table.add_section()

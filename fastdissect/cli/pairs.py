@@ -41,7 +41,7 @@ def read_names(path: Path) -> list[str]:
         DataError: it cannot be read. SettingError: a line is empty.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")  # not at other marks: a name may hold them
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: expected a text file with a class's name a line; got: {error}") from error
     while lines and not lines[-1].strip():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import typer
@@ -98,7 +99,7 @@ def rotate(
     if chosen["cut"] is not None:
         conventions.profile(cut=chosen["cut"])
 
-    if (out / "run.json").exists():
+    if os.path.exists(out / "run.json"):  # noqa: PTH110 (a name that is too long is said where it is made)
         raise OutputError(
             f"{out}: expected a folder of this study's own; it holds a run, whose report would go; choose another"
         )
@@ -111,7 +112,10 @@ def rotate(
     import fastdissect
     from fastdissect.methods import rotation
     from fastdissect.models import TokenGrid
+    from fastdissect.reports.studies.free import check_study_folder
 
+    if report:
+        check_study_folder(out / "report")
     if threads is not None:
         import torch
 

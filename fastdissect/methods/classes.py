@@ -95,14 +95,14 @@ def find_class(name: Any, names: Sequence[str]) -> int:
             return found[0]
         if not (name.isascii() and name.isdecimal()):
             raise SettingError(f"unknown class {name!r}{nearest(name, names) or _some(names)}")
-        number = int(name)
+        number = int(name) if len(name) < 19 else len(names)  # Python refuses thousands of digits
     elif isinstance(name, (int, np.integer)) and not isinstance(name, bool):
         number = int(name)
     else:
         raise SettingError(f"expected a class's name or number; got {type(name).__name__}")
     if not 0 <= number < len(names):
         raise SettingError(
-            f"expected a class of 0 to {len(names) - 1}, or a name; got {number}{_some(names)}"
+            f"expected a class of 0 to {len(names) - 1}, or a name; got {name!s:.40}{_some(names)}"
         )
     return number
 

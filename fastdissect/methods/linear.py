@@ -12,8 +12,7 @@ from fastdissect.batches import DatasetBatches
 from fastdissect.directions import Directions
 from fastdissect.dissection import dissect
 from fastdissect.errors import LayerError, SettingError, nearest
-from fastdissect.models import TokenGrid
-from fastdissect.reopening import recorded_input, reopen
+from fastdissect.reopening import recorded_input, recorded_layout, reopen
 from fastdissect.results import Dissection
 
 __all__ = ["directions"]
@@ -111,7 +110,8 @@ def _as_recorded(d: Dissection, of_dataset: bool) -> dict[str, Any]:
     """The run's options that decide results."""
     key = d.run["key"]
     size, mask_size, batch_size = recorded_input(d)
-    forward, tokens = key.get("forward") or {}, key.get("tokens")
+    layout, tokens = recorded_layout(d)
+    forward = key.get("forward") or {}
     return {
         "profile": d.profile,
         "size": size if of_dataset else None,
@@ -120,10 +120,8 @@ def _as_recorded(d: Dissection, of_dataset: bool) -> dict[str, Any]:
         "images": len(d.image_names),
         "concepts": None if of_dataset else d.concepts,
         "nan": key.get("nan", "error"),
-        "layout": key.get("layout", "auto"),
-        "tokens": None
-        if tokens is None
-        else TokenGrid(tokens[0], None if tokens[1] is None else tuple(tokens[1])),
+        "layout": layout,
+        "tokens": tokens,
         "dtype": forward.get("dtype"),
         "compile": bool(forward.get("compile", False)),
         "channels_last": bool(forward.get("channels last", False)),

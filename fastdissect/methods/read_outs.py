@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
@@ -35,10 +36,13 @@ def is_linear(module: nn.Module) -> bool:
 def read_logits(traced: Traced, n: int) -> ReadOut:
     """Find the logits behind the network's output: the last linear module whose output it is, or the softmax of.
 
+    A module that is called several times after the layer is passed over: its name does not say which call is meant.
+
     Raises:
         LayerError: the output is no [n, classes]; the message lists the modules that could be meant.
     """
-    candidates = [call for call in traced.calls if is_linear(call.module)]
+    times = Counter(call.name for call in traced.calls)
+    candidates = [call for call in traced.calls if is_linear(call.module) and times[call.name] == 1]
     try:
         output = logits_of(traced.output)
     except LayerError as error:

@@ -22,7 +22,7 @@ from fastdissect.activations import input_dtype
 from fastdissect.errors import LayerError
 from fastdissect.models import TokenGrid, as_map, get_layer, output_tensor
 
-__all__ = ["Call", "Traced", "trace"]
+__all__ = ["Call", "Traced", "handed_on", "replaced", "trace"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +83,7 @@ def trace(
     maps: list[Tensor] = []
     calls: list[Call] = []
 
-    def at_layer(_module: nn.Module, _arguments: Any, output: Any) -> Any:
+    def at_layer(_module: nn.Module, arguments: Any, output: Any) -> Any:
         tensor = output_tensor(output, layer)
         found = as_map(tensor.detach(), layer, layout, tokens, size, len(images)).map.clone()  # type: ignore[arg-type]
         maps.append(found)
@@ -91,7 +91,7 @@ def trace(
             return None
         torch.set_grad_enabled(True)  # until the end of the block around the pass
         found.requires_grad_(True)
-        return _replaced(output, tensor, _put_back(tensor, found, layer, layout, tokens, size))
+        return handed_on(output, tensor, _put_back(tensor, found, layer, layout, tokens, size), arguments)
 
     def at_call(name: str) -> Any:
         def hook(called: nn.Module, arguments: Any, output: Any) -> None:
@@ -131,9 +131,27 @@ def _put_back(
     return whole
 
 
-def _replaced(output: Any, old: Tensor, new: Tensor) -> Any:
-    """The layer's output with one tensor in another's place."""
-    if isinstance(output, Tensor):
+def handed_on(output: Any, old: Tensor, new: Tensor, arguments: tuple[Any, ...]) -> Any:
+    """Return what a forward hook of a module is to return, so that the network goes on with another tensor.
+
+    A module that works in place returns the tensor that it was given. The network may go on with that, whatever
+    is returned (`self.relu(x)` without `x =`), so it is written to; a hook that returns None changes nothing else.
+    """
+    if any(given is old for given in arguments):
+        old.copy_(new)
+        return None
+    return replaced(output, old, new)
+
+
+def replaced(output: Any, old: Tensor, new: Tensor) -> Any:
+    """Return what a module returned, with one tensor in another's place.
+
+    >>> import torch
+    >>> a, b = torch.zeros(1), torch.ones(1)
+    >>> replaced((a, None), a, b)
+    (tensor([1.]), None)
+    """
+    if output is old:
         return new
     if isinstance(output, Mapping):
         changed: Any = copy.copy(output)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Ablation", "ablate"]
 
+_DRAWS = 10_000
+
 
 def ablate(
     d: Dissection,
@@ -85,6 +87,10 @@ def ablate(
 
     started, chosen = time.time(), checked_mode(mode)
     check_choices("error", "auto", random_groups=(random_groups, 0), seed=(seed, 0))
+    if random_groups > _DRAWS:
+        raise SettingError(
+            f"expected at most {_DRAWS:,} random groups; got more; each is a run through the images"
+        )
     if pool not in ("all", "others"):
         raise SettingError(f'expected pool to be "all" or "others"; got {pool!r}')
     found = _layer(d, layer)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import copy
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
 
 from fastdissect.errors import LayerError, SettingError
+from fastdissect.methods.tracing import handed_on
 from fastdissect.models import TokenGrid, as_map, output_tensor
 
-__all__ = ["LayerReading", "checked_mode", "edited_output", "replaced"]
+__all__ = ["LayerReading", "checked_mode", "edited_output"]
 
 Mode = str | float
 
@@ -52,14 +51,22 @@ class LayerReading:
 
 
 def edited_output(
-    output: Any, images: Tensor, reading: LayerReading, units: Tensor, mode: Mode, means: Tensor | None
+    output: Any,
+    images: Tensor,
+    reading: LayerReading,
+    units: Tensor,
+    mode: Mode,
+    means: Tensor | None,
+    arguments: tuple[Any, ...] = (),
 ) -> Any:
-    """Return a layer's output in which the units' maps are zero, their means, or scaled; the given one stays as it is.
+    """Return a layer's output in which the units' maps are zero, their means, or scaled, for its hook to return.
 
-    Tokens that are no place (class tokens, registers) keep their values.
+    Tokens that are no place (class tokens, registers) keep their values. The given output stays as it is, but
+    where the layer works in place (`handed_on`).
 
     Args:
         units: int64 [n], numbers from 0. means: float64 [units of the layer] on the CPU, for mode "mean".
+        arguments: what the layer was given.
     """
     tensor = output_tensor(output, reading.layer)
     changed = tensor.clone()
@@ -72,24 +79,4 @@ def edited_output(
     else:
         assert isinstance(mode, float)
         maps[:, units] = maps[:, units] * mode
-    return replaced(output, tensor, changed)
-
-
-def replaced(output: Any, old: Tensor, new: Tensor) -> Any:
-    """Return what a module returned, with one tensor in another's place.
-
-    >>> import torch
-    >>> a, b = torch.zeros(1), torch.ones(1)
-    >>> replaced((a, None), a, b)
-    (tensor([1.]), None)
-    """
-    if output is old:
-        return new
-    if isinstance(output, Mapping):
-        changed: Any = copy.copy(output)
-        for key, value in output.items():
-            if value is old:
-                changed[key] = new
-        return changed
-    values = [new if value is old else value for value in output]
-    return type(output)(*values) if hasattr(output, "_fields") else type(output)(values)
+    return handed_on(output, tensor, changed, arguments)

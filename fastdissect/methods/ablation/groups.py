@@ -14,7 +14,7 @@ from fastdissect.layer import LayerDissection
 __all__ = ["named_groups", "random_groups_of"]
 
 Units = tuple[int, ...]
-_SHOWN = 6  # units that a group's name lists
+_SHOWN = 6  # units that a group's name lists; names that a message does
 
 
 def named_groups(
@@ -30,7 +30,7 @@ def named_groups(
     """Return {name: units}, each sorted. Where nothing is asked for: detectors, the others, each category's detectors.
 
     Args:
-        labels, categories: all detectors with this label, or whose label is of this category.
+        labels, categories: all detectors with this label, or whose label is of this category; one or several.
         each_label: a group for each label that a detector has.
         units: one group, as listed. groups: {name: units}.
         under_cut: labels and categories also of units that are no detectors.
@@ -39,6 +39,7 @@ def named_groups(
         SettingError: an unknown label or category, one that no unit has, a group without units or with a unit that
             there is not, or twice, or two groups of one name.
     """
+    labels, categories = ([given] if isinstance(given, str) else given for given in (labels, categories))
     table = layer.units()
     chosen = table if under_cut else table[table["detector"]]
     who = "unit" if under_cut else "detector"
@@ -54,7 +55,8 @@ def named_groups(
         there = [name for name in dict.fromkeys(chosen[column]) if name]
         for name in wanted:
             if name not in known:
-                raise SettingError(f"unknown {column} {name!r}{nearest(name, known)}")
+                some = f"; there are {', '.join(known[:_SHOWN])}{', ...' * (len(known) > _SHOWN)}"
+                raise SettingError(f"unknown {column} {name!r}{nearest(name, known) or some}")
             members = _units(chosen, chosen[column] == name)
             if not members:
                 more = "" if under_cut else "; under_cut (--under-cut) takes units below the cut too"
@@ -78,7 +80,7 @@ def named_groups(
 def _usual(table: Any, layer: LayerDissection) -> dict[str, Units]:
     """Detectors and the others, and each category's detectors; without groups of no unit or of all."""
     detects = table["detector"]
-    found = {"detectors": _units(table, detects), "no detectors": _units(table, ~detects)}
+    found = {"detectors": _units(table, detects), "others": _units(table, ~detects)}
     for name in layer.concepts.categories:
         found[f"category {name}"] = _units(table, detects & (table["category"] == name))
     return {name: units for name, units in found.items() if 0 < len(units) < layer.units_count}

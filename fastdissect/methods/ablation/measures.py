@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fastdissect.errors import SettingError
-from fastdissect.methods.classes import UNKNOWN, targets_of
+from fastdissect.methods.classes import UNKNOWN, predictions, targets_of
 
 __all__ = ["Measured", "Tally", "Targets", "targets_for"]
 
@@ -20,8 +20,9 @@ __all__ = ["Measured", "Tally", "Targets", "targets_for"]
 class Targets:
     """Which classes the images are of.
 
-    belongs   bool [images, classes]; a decision is right if a class that the image is of has the highest logit
-              ("one"), or if the sign of a class's logit says whether the image is of it ("many")
+    belongs   bool [images, classes]; a decision is right if the class that the image is of has the highest logit
+              among those of which a decision is one ("one"), or if the sign of a class's logit says whether the
+              image is of it ("many")
     """
 
     kind: str  # "one" class an image, "many", or "none": not known
@@ -94,10 +95,15 @@ class Measured:
 
 
 class Tally:
-    """Adds up what is measured, a batch at a time, for some conditions; the first is the network as it is."""
+    """Adds up what is measured, a batch at a time, for some conditions; the first is the network as it is.
 
-    def __init__(self, targets: Targets, conditions: int, classes: int) -> None:
-        self.targets, self.images = targets, 0
+    Args:
+        among: the classes of which a decision is one, int64, as `decision_classes` gives them.
+    """
+
+    def __init__(self, targets: Targets, conditions: int, among: NDArray[np.int64]) -> None:
+        self.targets, self.images, self.among = targets, 0, among
+        classes = targets.belongs.shape[1]
         self.right = np.zeros((conditions, classes), np.int64)
         self.logit = np.zeros((conditions, classes))
         self.own = np.zeros((conditions, classes))
@@ -113,8 +119,8 @@ class Tally:
             self._intact = values
             self.images += len(values)
         if self.targets.kind == "one":
-            decided = belongs & (values.argmax(1)[:, None] == np.arange(values.shape[1]))
-            self.right[condition] += decided.sum(0)
+            decided = predictions(values, self.among)[:, None] == np.arange(values.shape[1])
+            self.right[condition] += (belongs & decided).sum(0)
         elif self.targets.kind == "many":
             self.right[condition] += ((values > 0) == belongs)[known].sum(0)
         self.logit[condition] += values.sum(0)

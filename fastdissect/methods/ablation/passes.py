@@ -15,7 +15,7 @@ from fastdissect.errors import ActivationError, LayerError
 from fastdissect.forward_options import ForwardOptions
 from fastdissect.methods.ablation.edit import LayerReading, Mode, edited_output
 from fastdissect.methods.ablation.replay import Recording
-from fastdissect.methods.logits import logits_of
+from fastdissect.methods.logits import logits_of, near
 from fastdissect.models import get_layer
 
 __all__ = ["EditedPasses"]
@@ -62,6 +62,7 @@ class EditedPasses:
         if recording is not None and not self._replays(recording, images, whole):
             log.info("layer %s: every group is a whole forward pass", self.reading.layer)
             recording = self.recording = None
+            self._warn_of_chance(images, whole)
         yield _checked(whole, "the network as it is")
         for units in groups:
             way = contextlib.nullcontext() if recording is None else recording.replayed()
@@ -81,17 +82,27 @@ class EditedPasses:
             return False
         return torch.equal(again, whole)
 
+    def _warn_of_chance(self, images: Tensor, whole: Tensor) -> None:
+        """Say that the network itself decides by chance; what units change cannot be told from that."""
+        again = self._run(images, None, contextlib.nullcontext())
+        if not near(again, whole):
+            log.warning(
+                "the network gives the same images other logits each time, by up to %.3g: the changes measured hold that "
+                "too; switch its randomness off, in eval mode",
+                float((again - whole).abs().max()),
+            )
+
     def _run(
         self, images: Tensor, units: Tensor | None, way: contextlib.AbstractContextManager[None]
     ) -> Tensor:
         calls = 0
 
-        def hook(_module: nn.Module, _arguments: Any, output: Any) -> Any:
+        def hook(_module: nn.Module, arguments: Any, output: Any) -> Any:
             nonlocal calls
             calls += 1
             if units is None or not len(units):
                 return None
-            return edited_output(output, images, self.reading, units, self.mode, self.means)
+            return edited_output(output, images, self.reading, units, self.mode, self.means, arguments)
 
         given = images.to(self.dtype) if images.is_floating_point() else images
         handle = get_layer(self.module, self.reading.layer).register_forward_hook(hook)

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fastdissect.methods.ablation.edit import replaced
+from fastdissect.methods.tracing import replaced
 from fastdissect.models import get_layer, unwrap
 
 __all__ = ["Recording", "skippable"]
@@ -68,6 +68,10 @@ class Recording:
     def __init__(self, module: nn.Module, layer: str) -> None:
         self.modules, self.unread = skippable(module, layer)
         self.target = get_layer(module, layer)
+        self.in_sequence = any(  # which goes on with what the layer returns
+            type(parent).forward is nn.Sequential.forward and any(c is self.target for c in parent.children())
+            for parent in unwrap(module).modules()
+        )
         self.outputs: dict[str, list[Any]] = {}
         self.bytes = 0
         self.usable = True
@@ -86,6 +90,9 @@ class Recording:
                     output = run(*args, **kwargs)
                 finally:
                     inside -= 1
+                if self.modules[name] is self.target and not self.in_sequence:
+                    # The network may go on with what the layer was given: a copy would not reach it.
+                    self.usable = self.usable and not any(given is output for given in args)
                 if (
                     not (reached or inside) and self.usable
                 ):  # what is called inside another is not called again

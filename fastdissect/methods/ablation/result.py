@@ -29,7 +29,7 @@ class Ablation:
         classes: a row a group and class: group, class, images, intact_accuracy, accuracy, drop, random_drop,
             logit_change (mean over all images), own_logit_change (over the class's images), random_logit_change.
         units: a row a unit, each ablated alone (None: not asked for): unit, label, category, iou, detector, accuracy,
-            drop, shift, class (that loses the most accuracy), class_drop, and of the class asked for.
+            drop, shift, class (that loses the most accuracy; "": none does), class_drop, and of the class asked for.
         contrast: detectors against other units (None: not asked for).
     """
 
@@ -64,6 +64,12 @@ class Ablation:
         """The column to look at first: "drop" of accuracy, or "shift" of the logits where no accuracy is known."""
         return "drop" if self.has_accuracy else "shift"
 
+    @property
+    def done(self) -> str:
+        """What was done to the units: "set to zero"."""
+        done = {"zero": "set to zero", "mean": "set to their means over the data set"}
+        return done.get(self.mode, f"multiplied by {self.mode.removeprefix('times ')}")
+
     def members(self) -> pd.DataFrame:
         """Return a row a group and unit: group, unit."""
         import pandas as pd
@@ -73,10 +79,8 @@ class Ablation:
 
     def sentences(self) -> list[str]:
         """What was done, and what cannot be said, for people."""
-        done = {"zero": "set to zero", "mean": "set to their means over the data set"}
         again = "from the layer on" if self.replayed else "whole"
-        how = done.get(self.mode, f"multiplied by {self.mode.removeprefix('times ')}")
-        said = [f"Units of {self.layer} are {how}."]
+        said = [f"Units of {self.layer} are {self.done}."]
         said.append(
             f"{self.images:,} images went through the network once as it is, and {self.conditions:,} times changed, "
             f"{again}."

@@ -17,10 +17,9 @@ from fastdissect.methods.ablation.edit import LayerReading
 from fastdissect.methods.ablation.groups import Units
 from fastdissect.methods.ablation.measures import Tally, targets_for
 from fastdissect.methods.ablation.passes import EditedPasses
-from fastdissect.methods.classes import class_names, find_class
-from fastdissect.models import TokenGrid
+from fastdissect.methods.classes import class_names, decision_classes, find_class
 from fastdissect.progress import progress_bar
-from fastdissect.reopening import reopen
+from fastdissect.reopening import recorded_layout, reopen
 from fastdissect.results import Dissection
 
 __all__ = ["MeasuredRun", "measure"]
@@ -52,16 +51,10 @@ def measure(
 ) -> MeasuredRun:
     """Run all batches: condition 0 is the network as it is, then those that are wanted."""
     opened = reopen(d, model=model, data=data, device=device)
-    source, key = opened.source, d.run["key"]
-    tokens = key.get("tokens")
+    source = opened.source
     passes = EditedPasses(
         opened.loaded.module,
-        LayerReading(
-            layer.name,
-            layer.units_count,
-            key.get("layout", "auto"),
-            None if tokens is None else TokenGrid(tokens[0], None if tokens[1] is None else tuple(tokens[1])),
-        ),
+        LayerReading(layer.name, layer.units_count, *recorded_layout(d)),
         mode,
         opened.device,
         means=None if mode != "mean" else torch.from_numpy(_means(layer)),
@@ -76,7 +69,8 @@ def measure(
                     names = class_names(opened.loaded.module, logits.shape[1], classes)
                     asked = None if class_asked is None else find_class(class_asked, names)
                     own = targets_for(getattr(source, "dataset", None), source.images, names, targets)
-                    run = MeasuredRun(names, asked, Tally(own, len(wanted) + 1, len(names)), False)
+                    among = decision_classes(opened.loaded.module, names)
+                    run = MeasuredRun(names, asked, Tally(own, len(wanted) + 1, among), False)
                 run.tally.add(condition, batch.first, logits)
             advance(len(batch.images))
     assert run is not None  # a finished run has images

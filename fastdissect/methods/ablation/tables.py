@@ -76,7 +76,7 @@ def class_table(
                     "intact_accuracy": intact.class_accuracy,
                     "accuracy": one.class_accuracy,
                     "drop": intact.class_accuracy - one.class_accuracy,
-                    "random_drop": _mean(np.array(random_drop), len(names)),
+                    "random_drop": _mean(np.array(random_drop), len(names)).round(12),  # 1e-17 is no drop
                     "logit_change": one.logit - intact.logit,
                     "own_logit_change": one.own_logit - intact.own_logit,
                     "random_logit_change": _mean(np.array(random_logit), len(names)),
@@ -100,7 +100,7 @@ def unit_table(
     table["drop"] = [intact.accuracy - one.accuracy for one in alone]
     table["shift"] = [one.shift for one in alone]
     losses = [intact.class_accuracy - one.class_accuracy for one in alone]
-    worst = [int(np.nanargmax(loss)) if not np.isnan(loss).all() else -1 for loss in losses]
+    worst = [int(np.nanargmax(loss)) if (loss > 0).any() else -1 for loss in losses]
     table["class"] = ["" if w < 0 else names[w] for w in worst]
     table["class_drop"] = [
         float("nan") if w < 0 else float(loss[w]) for loss, w in zip(losses, worst, strict=True)

@@ -129,6 +129,7 @@ def compare(
     names: Sequence[str] | None = None,
     steps: Sequence[float | None] | Mapping[str, float | None] | None = None,
     accuracy: Sequence[float | None] | Mapping[str, float | None] | None = None,
+    own_cuts: bool = False,
     force: bool = False,
 ) -> Comparison:
     """Put runs side by side: networks, layers, checkpoints, seeds, widths, ways of training.
@@ -140,6 +141,7 @@ def compare(
         names: of the runs; default: a mapping's keys, or the networks' names.
         steps: training steps (iterations, epochs), from 0; accuracy: of the networks. In the order of the runs, or
             by name; None where not known.
+        own_cuts: each layer may have a cut of its own, such as its chance level (`chance.with_cut`).
         force: compare runs that differ in their data or conventions; `Comparison.warning` says in what.
 
     Raises:
@@ -153,7 +155,7 @@ def compare(
     Source: Network Dissection (Bau, Zhou et al. 2017), section 3.3 on; the tables count as METHODS 1.5 says.
     """
     found = named_runs(runs, names)
-    others = differences(found)
+    others = differences(found, own_cuts=own_cuts)
     if others and not force:
         raise SettingError(
             "expected runs over the same images under the same conventions; they differ in "

@@ -28,11 +28,14 @@ class Difference(NamedTuple):
         return f"{self.what}: {', '.join(f'{value} ({_listed(names)})' for value, names in self.values)}"
 
 
-def differences(runs: Mapping[str, Dissection]) -> tuple[Difference, ...]:
+def differences(runs: Mapping[str, Dissection], *, own_cuts: bool = False) -> tuple[Difference, ...]:
     """Return what keeps runs from being compared; nothing where they may be.
 
     Compared are the data set (its digest in run.json), the number and the names of the images, the vocabulary,
     every item of the profile, and the size of the masks. What makes two networks two networks is not.
+
+    Args:
+        own_cuts: each layer may have a cut of its own, such as its chance level.
 
     >>> differences({})
     ()
@@ -40,7 +43,7 @@ def differences(runs: Mapping[str, Dissection]) -> tuple[Difference, ...]:
     rows: dict[str, Callable[[Dissection], str]] = {
         "images": lambda run: f"{len(run.image_names):,}",
         "mask size": _mask_sizes,
-        **{f"profile's {item}": _item(item) for item in _items()},
+        **{f"profile's {item}": _item(item) for item in _items() if not (own_cuts and item == "cut")},
     }
     found = [difference for what, read in rows.items() if (difference := _differs(what, runs, read))]
     return (*_data_sets(runs), *found, *_names(runs), *_vocabularies(runs))
@@ -80,8 +83,8 @@ def _data_sets(runs: Mapping[str, Dissection]) -> list[Difference]:
 
 
 def _content(run: Dissection) -> str:
-    key: Mapping[str, Any] = run.run.get("key") or {}
-    return str(key.get("data set", "no digest recorded"))
+    key: Any = run.run.get("key")
+    return str(key.get("data set", "no digest recorded") if isinstance(key, dict) else "no digest recorded")
 
 
 def _mask_sizes(run: Dissection) -> str:

@@ -46,6 +46,7 @@ def choose_entries(
                     f"expected layers of the runs {', '.join(runs)}; got {name!r}{nearest(str(name), runs)}"
                 )
         return _one_each(runs, layers), ()
+    layers = [layers] if isinstance(layers, str) else layers
     present = list(dict.fromkeys(layer for run in runs.values() for layer in run))
     asked = list(dict.fromkeys(present if layers is None else layers))
     for layer in asked:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from fastdissect.errors import OutputError, SettingError
+from fastdissect.errors import SettingError
 from fastdissect.methods.comparison.naming import tell_apart
+from fastdissect.methods.sweeps.record import FILE, read_record
 
 __all__ = ["FoundRun", "find_runs", "run_names"]
-
-_SWEEP = "sweep.json"
 
 
 class FoundRun(NamedTuple):
@@ -39,7 +37,7 @@ def find_runs(paths: Iterable[str | Path]) -> tuple[list[FoundRun], list[str]]:
     failed: list[str] = []
     for path in paths:
         folder, layer = _split(str(path))
-        if (folder / _SWEEP).is_file():
+        if (folder / FILE).is_file():
             runs, errors = _of_sweep(folder, layer)
             found += runs
             failed += errors
@@ -60,10 +58,11 @@ def run_names(found: Sequence[FoundRun]) -> list[str]:
     ['a', 'b', 'b (2)']
     """
     own = [run.name for run in found]
-    return tell_apart(
+    names = (
         run.name if own.count(run.name) == 1 else f"{run.folder}{f'@{run.layer}' if run.layer else ''}"
         for run in found
     )
+    return tell_apart(name.encode(errors="backslashreplace").decode() for name in names)  # of any bytes
 
 
 def _split(text: str) -> tuple[Path, str | None]:
@@ -77,32 +76,17 @@ def _split(text: str) -> tuple[Path, str | None]:
 
 
 def _of_sweep(folder: Path, layer: str | None) -> tuple[list[FoundRun], list[str]]:
-    path = folder / _SWEEP
-    try:
-        record = json.loads(path.read_bytes().decode(errors="surrogateescape"))
-        found, failed = [], []
-        if not record["runs"]:
-            failed.append(f"{path} lists no run yet")
-        for run in record["runs"]:
-            name = str(run["name"])
-            if run.get("error") is not None:
-                failed.append(f"{name} of the sweep failed: {run['error']}")
-                continue
-            step, accuracy = (_number(run.get(key)) for key in ("step", "accuracy"))
-            title = name if layer is None else f"{name}@{layer}"
-            found.append(FoundRun(title, folder / str(run["folder"]), layer, step, accuracy))
-    except OSError as error:
-        raise OutputError(f"{path} cannot be read: {error.strerror or error}") from error
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise OutputError(
-            f"{path} is truncated or damaged: {error!r}; sweep again, or restore the file"
-        ) from error
-    return found, failed
-
-
-def _number(value: Any) -> float | None:
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"expected a number or null, got {value!r}")
-    return float(value)
+    runs = read_record(folder)
+    found = [
+        FoundRun(
+            run.name if layer is None else f"{run.name}@{layer}",
+            folder / run.folder,
+            layer,
+            run.step,
+            run.accuracy,
+        )
+        for run in runs
+        if run.error is None
+    ]
+    failed = [f"{run.name} of the sweep failed: {run.error}" for run in runs if run.error is not None]
+    return found, failed if runs else [f"{folder / FILE} lists no run yet"]

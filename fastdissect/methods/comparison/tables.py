@@ -19,7 +19,7 @@ def layer_table(
     """Return a row a layer of a run.
 
     Columns: run, layer, depth (place among the run's layers, from 0), step and accuracy (missing: not given), units,
-    detectors (units whose best score passes the cut), detector_share (of the units), unique_best (distinct best
+    cut, detectors (units whose best score passes the cut), detector_share (of the units), unique_best (distinct best
     labels, convention B), unique_sum (sum over the categories of distinct labels, convention A), undetermined. The
     counts of an undetermined layer are missing, not 0.
     """
@@ -37,6 +37,7 @@ def layer_table(
                 "step": steps.get(entry.run),
                 "accuracy": accuracy.get(entry.run),
                 "units": found.units,
+                "cut": entry.result.profile.cut,
                 "detectors": found.detectors if known else None,
                 "detector_share": found.detectors / found.units if known else None,
                 "unique_best": found.unique_detectors if known else None,
@@ -46,7 +47,9 @@ def layer_table(
         )
     types = dict.fromkeys(("run", "layer"), "str") | dict.fromkeys(("depth", "units"), "int64")
     types |= dict.fromkeys(("detectors", "unique_best", "unique_sum"), "Int64")
-    types |= dict.fromkeys(("step", "accuracy", "detector_share"), "float64") | {"undetermined": "bool"}
+    types |= dict.fromkeys(("step", "accuracy", "cut", "detector_share"), "float64") | {
+        "undetermined": "bool"
+    }
     return pd.DataFrame(rows).astype(types)
 
 

@@ -40,11 +40,13 @@ class ClassMeans(NamedTuple):
 
 
 def stored_parts(reading: Reading, number: int) -> Iterator[Parts] | None:
-    """From the means that the run stored; None where it kept none, or where the head is not linear."""
+    """From the means that the run stored; None where it kept none, or no numbers, or where the head is not linear."""
     head, layer = reading.head, reading.layer
     if layer.means is None or head.weight is None or head.bias is None:
         return None
     means, weight, bias = layer.means, head.weight, head.bias
+    if not np.isfinite(means).all():  # of cells that the run left out
+        return None
     scale = layer.shape[2] * layer.shape[3] if head.pooling == "sum" else 1
 
     def blocks() -> Iterator[Parts]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
@@ -70,10 +71,9 @@ def _several(images: Any) -> Iterable[Any]:
 
 def _entries(item: Any, place: int, dataset: Callable[[], Dataset]) -> Iterator[_Entry]:
     if isinstance(item, str | Path):
-        path = Path(item).expanduser()
-        if not path.is_dir():
-            if not path.exists():
-                raise DataError(f"image {str(item)!r} is missing: expected a file or a folder of images")
+        path = Path(os.path.expanduser(item))  # noqa: PTH111 (an unknown ~user stays as it is)
+        if not os.path.isdir(path):  # noqa: PTH112 (a name that is too long is no folder)
+            _check_file(path, str(item))
             yield _Entry(str(item), partial(_from_file, path, str(item)))
             return
         names = [name for name in list_files(path) if name.lower().endswith(_SUFFIXES)]
@@ -97,7 +97,18 @@ def _entries(item: Any, place: int, dataset: Callable[[], Dataset]) -> Iterator[
         )
 
 
+def _check_file(path: Path, name: str) -> None:
+    """A pipe or a device might never end."""
+    if not os.path.exists(path):  # noqa: PTH110 (a name that is too long is no file)
+        raise DataError(f"image {name!r} is missing: expected a file or a folder of images")
+    if not path.is_file():
+        raise DataError(
+            f"image {name!r} is no file: expected a file or a folder of images, got a pipe or a device"
+        )
+
+
 def _from_file(path: Path, name: str) -> Picture:
+    _check_file(path, name)
     pixels = decode_image(read_file(path, f"image {name!r}"), f"image {name!r}")
     return Picture(name, pixels, path.absolute().parent.name, None)
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from fastdissect.batches import network_input
 from fastdissect.datasets import Dataset
@@ -20,7 +20,7 @@ from fastdissect.layer import LayerDissection
 from fastdissect.methods.classes import class_names, decision_classes
 from fastdissect.methods.heads import Head, find_head
 from fastdissect.models import LoadedModel, TokenGrid
-from fastdissect.reopening import recorded_input, reopen_data, reopen_model
+from fastdissect.reopening import recorded_input, recorded_layout, reopen_data, reopen_model
 from fastdissect.results import Dissection
 from fastdissect.settings import checked_device
 
@@ -74,10 +74,7 @@ def open_network(d: Dissection, model: Any = None, device: str = "auto") -> Netw
             loaded.preprocessing.mean,
             loaded.preprocessing.std,
         )
-    key = d.run["key"]
-    given = key.get("tokens")
-    tokens = None if given is None else TokenGrid(given[0], None if given[1] is None else tuple(given[1]))
-    return Network(loaded, target, recorded_input(d)[0], str(key.get("layout", "auto")), tokens)
+    return Network(loaded, target, recorded_input(d)[0], *recorded_layout(d))
 
 
 def seen_images(d: Dissection, data: Any = None) -> Callable[[], Dataset]:
@@ -110,7 +107,8 @@ def read_layer(
         among: the classes of which a prediction is one; default: see `decision_classes`.
 
     Raises:
-        LayerError: the run has no such layer, there is no head, or no layer that a linear head reads.
+        LayerError: the run has no such layer, there is no head, no layer that a linear head reads, or the logits do not
+            depend on the layer's map.
     """
     module = network.loaded.module
 
@@ -131,8 +129,22 @@ def read_layer(
             found, chosen = head_of(real[0]), "the run's only layer"
         else:
             found, chosen = _read_linearly(real, head_of), "the run's layer that a linear head reads"
+    if found.kind == "gradient":
+        _check_depends(found, module, images)
     named = class_names(module, found.classes, names)
     return Reading(network, d[found.layer], found, named, decision_classes(module, named, among), chosen)
+
+
+def _check_depends(head: Head, module: nn.Module, images: Tensor) -> None:
+    """Refuse a layer that stands aside: every contribution would be 0."""
+    traced, logits = head.trace(module, images, gradients=True)
+    # Weights that differ: probabilities add up to 1, so that their plain sum depends on nothing.
+    weights = torch.linspace(1, 2, logits.shape[1], dtype=torch.float64, device=logits.device)
+    if not traced.gradient(logits.double() @ weights).any():
+        raise LayerError(
+            f"layer {head.layer!r}: expected a layer on whose map the logits depend; they depend on none of its positions "
+            "(the head may read the class token alone); explain by an earlier layer"
+        )
 
 
 def _read_linearly(layers: Sequence[str], head_of: Callable[[str], Head]) -> Head:

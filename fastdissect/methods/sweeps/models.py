@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import glob
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastdissect.errors import SettingError, nearest
+from fastdissect.methods.sweeps.record import FILE
 
 if TYPE_CHECKING:
     from torch import nn
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Candidate", "candidates_of", "checkpoint_files"]
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+=-]*")  # a folder's name on every system
-_TAKEN = ("sweep.json",)
+_TAKEN = (FILE,)
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,9 +96,9 @@ def checkpoint_files(checkpoints: str | Path | Iterable[str | Path]) -> list[Pat
     """
     files: list[Path] = []
     for pattern in [checkpoints] if isinstance(checkpoints, (str, Path)) else checkpoints:
-        path = Path(pattern).expanduser()
-        fitting = [path] if path.exists() else _fitting(str(path))
-        fitting = [file for file in fitting if file.is_file()]
+        path = Path(os.path.expanduser(pattern))  # noqa: PTH111 (an unknown ~user stays as it is)
+        there = os.path.exists(path)  # noqa: PTH110 (a name that is too long is no file)
+        fitting = [file for file in ([path] if there else _fitting(str(path))) if file.is_file()]
         if not fitting:
             raise SettingError(f"checkpoints: expected files that fit {str(pattern)!r}; there are none")
         files += sorted(fitting, key=_natural)

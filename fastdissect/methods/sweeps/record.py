@@ -6,17 +6,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastdissect.errors import OutputError
 from fastdissect.files import write_bytes
 from fastdissect.out_folder import set_aside
 
-__all__ = ["FILE", "prepare_sweep", "read_record", "write_entry"]
+__all__ = ["FILE", "RecordedRun", "prepare_sweep", "read_record", "write_entry"]
 
 FILE = "sweep.json"
+
+
+class RecordedRun(NamedTuple):
+    """What sweep.json says of one run."""
+
+    name: str
+    folder: str  # inside the sweep's
+    step: float | None = None
+    accuracy: float | None = None
+    error: str | None = None  # why there is no run
 
 
 def prepare_sweep(out: Path, fresh: bool) -> None:
@@ -27,48 +38,65 @@ def prepare_sweep(out: Path, fresh: bool) -> None:
     """
     if fresh:
         set_aside(out)
-    if out.exists() and not out.is_dir():
+    if not os.path.exists(out):  # noqa: PTH110 (a name that is too long is said where it is made)
+        _write(out, [])
+        return
+    if not out.is_dir():
         raise OutputError(
             f"{out}: expected a folder for the runs; there is a file of that name; choose another"
         )
     if (out / FILE).exists():
         read_record(out)
         return
-    if out.is_dir() and any(not entry.name.startswith(".") for entry in out.iterdir()):
+    if any(not entry.name.startswith(".") for entry in out.iterdir()):
         raise OutputError(
             f"{out}: expected an empty folder or one of an earlier sweep; choose another, or use --fresh"
         )
     _write(out, [])
 
 
-def read_record(out: Path) -> list[dict[str, Any]]:
-    """Return the entries of OUT/sweep.json, in its order.
+def read_record(out: Path) -> list[RecordedRun]:
+    """Return the runs that OUT/sweep.json lists, in its order.
 
     Raises:
         OutputError: there is none, or it is damaged.
     """
+    path = out / FILE
     try:
-        runs = json.loads((out / FILE).read_text(encoding="utf-8"))["runs"]
-        if not all(isinstance(run["name"], str) for run in runs):
-            raise TypeError("a run without a name")
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        runs = json.loads(path.read_bytes().decode(errors="surrogateescape"))["runs"]
+        return [_recorded(run) for run in runs]
+    except OSError as error:
+        raise OutputError(f"{path} cannot be read: {error.strerror or error}") from error
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise OutputError(
-            f"{out / FILE}: expected the runs of a sweep; got {type(error).__name__}: {error}; use --fresh to begin again"
+            f"{path} is truncated or damaged: expected the runs of a sweep; got {error!r}; sweep again with --fresh, or "
+            "restore the file"
         ) from error
-    return list(runs)
 
 
-def write_entry(out: Path, entry: Mapping[str, Any]) -> None:
-    """Put one run's entry into OUT/sweep.json, in the place of an older one of its name."""
+def _recorded(run: Any) -> RecordedRun:
+    numbers = [run.get(key) for key in ("step", "accuracy")]
+    for number in numbers:
+        if number is not None and (isinstance(number, bool) or not isinstance(number, int | float)):
+            raise TypeError(f"expected a number or null, got {number!r}")
+    step, accuracy = (None if number is None else float(number) for number in numbers)
+    error = run.get("error")
+    return RecordedRun(
+        str(run["name"]), str(run["folder"]), step, accuracy, None if error is None else str(error)
+    )
+
+
+def write_entry(out: Path, entry: RecordedRun) -> None:
+    """Put one run into OUT/sweep.json, in the place of an older one of its name."""
     runs = read_record(out)
-    names = [run["name"] for run in runs]
-    if entry["name"] in names:
-        runs[names.index(entry["name"])] = dict(entry)
+    names = [run.name for run in runs]
+    if entry.name in names:
+        runs[names.index(entry.name)] = entry
     else:
-        runs.append(dict(entry))
+        runs.append(entry)
     _write(out, runs)
 
 
-def _write(out: Path, runs: list[dict[str, Any]]) -> None:
-    text = json.dumps({"runs": runs}, indent=1, ensure_ascii=False) + "\n"
+def _write(out: Path, runs: Sequence[RecordedRun]) -> None:
+    text = json.dumps({"runs": [run._asdict() for run in runs]}, indent=1, ensure_ascii=False) + "\n"
     write_bytes(out / FILE, text.encode(errors="surrogateescape"))

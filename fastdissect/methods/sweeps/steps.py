@@ -39,6 +39,8 @@ def with_steps(
         for step in given:
             if isinstance(step, bool) or not isinstance(step, (int, float)) or not math.isfinite(step):
                 raise SettingError(f"steps: expected numbers; got {step!r}")
+            if step < 0:
+                raise SettingError(f"steps: expected numbers of 0 or more; got {step!r}")
         return _stepped(found, given), "steps as given"
     files = [one.checkpoint for one in found]
     if not all(files):
@@ -71,7 +73,7 @@ def _held(file: Path) -> dict[str, float] | None:
     from fastdissect.models.checkpoints import read_checkpoint
 
     try:
-        return dict(read_checkpoint(file).steps)
+        return {name: step for name, step in read_checkpoint(file).steps.items() if step >= 0}
     except ModelError:  # said when its turn comes
         return None
 

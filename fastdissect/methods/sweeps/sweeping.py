@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastdissect.errors import FastdissectError
 from fastdissect.methods.sweeps.models import Candidate, candidates_of
-from fastdissect.methods.sweeps.record import prepare_sweep, write_entry
+from fastdissect.methods.sweeps.record import RecordedRun, prepare_sweep, write_entry
 from fastdissect.methods.sweeps.result import Sweep, SweepRun
 from fastdissect.methods.sweeps.steps import with_steps
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["Sweep", "SweepRun", "sweep"]
 
 log = logging.getLogger("fastdissect")
+
+_COUNTS = ("batch_size", "memory", "device_memory", "images", "workers")
 
 
 def sweep(
@@ -85,16 +87,7 @@ def sweep(
         for number, one in enumerate(found):
             log.info("%s, %d of %d", one.name, number + 1, len(found))
             run, dissection = _run(one, opened, layers, out, place, options)
-            write_entry(
-                out,
-                {
-                    "name": run.name,
-                    "folder": run.folder.name,
-                    "step": run.step,
-                    "accuracy": run.accuracy,
-                    "error": run.error,
-                },
-            )
+            write_entry(out, RecordedRun(run.name, run.folder.name, run.step, run.accuracy, run.error))
             runs.append(run)
             if on_run is not None:
                 on_run(run, dissection)
@@ -135,12 +128,21 @@ def _check_options(options: Mapping[str, Any]) -> None:
     """What would fail for every model alike is said before any is run."""
     from fastdissect.conventions import profile as profile_of
     from fastdissect.dissection import dissect
+    from fastdissect.settings import check_choices, checked_device, parse_size
 
     known = inspect.signature(dissect).parameters
     items = {name: value for name, value in options.items() if name not in known}
     if options.get("quantile") is not None:
         items["quantile"] = options["quantile"]
     profile_of(options.get("profile", "netdissect"), **items)
+    check_choices(
+        options.get("nan", "error"),
+        options.get("passes", "auto"),
+        **{name: (options.get(name), 0 if name == "workers" else 1) for name in _COUNTS},
+    )
+    for name in ("size", "mask_size"):
+        parse_size(options.get(name), name)
+    checked_device(options.get("device", "auto"))
 
 
 def _free() -> None:

@@ -26,16 +26,19 @@ __all__ = [
 
 
 def layer_rows(comparison: Comparison) -> Table:
-    """A row a layer of a run: units, detectors, unique detectors; steps and accuracies where given."""
+    """A row a layer of a run: units, detectors, unique detectors; steps and accuracies where given, cuts that differ."""
     table = comparison.layers
     more = [name for name in ("step", "accuracy") if table[name].notna().any()]
-    numbers = (*more, "units", "detectors", "share", "unique (best)", "unique (sum)")
+    cut = ["cut"] * (table["cut"].nunique() > 1)
+    numbers = (*more, *cut, "units", "detectors", "share", "unique (best)", "unique (sum)")
     rows = []
     for row in table.to_dict("records"):
         counts = [row["detectors"], row["unique_best"], row["unique_sum"]]
         shown = [UNDETERMINED] * 3 if row["undetermined"] else [f"{int(n):,}" for n in counts]
         share = "-" if row["undetermined"] else shown_share(row["detector_share"])
-        given = ["" if row[name] != row[name] else f"{row[name]:,.10g}" for name in more]
+        given = ["" if row[name] != row[name] else f"{row[name]:,.10g}" for name in more] + [
+            f"{row['cut']:.4f}"
+        ] * bool(cut)
         rows.append(
             (row["run"], layer_name(row["layer"]), *given, f"{row['units']:,}", shown[0], share, *shown[1:])
         )

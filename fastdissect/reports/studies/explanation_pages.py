@@ -119,7 +119,9 @@ def _overview(explanation: Explanation) -> dict[str, object]:
     best = view.units[view.units["unit"].isin(view.shown)]
     right = {None: "", True: "yes", False: "no"}[explanation.correct]
     return {
-        "image": explanation.image,
+        "image": explanation.image.encode(
+            errors="backslashreplace"
+        ).decode(),  # a file's name may be any bytes
         "predicted": view.name,
         "probability": explanation.probability,
         "true": "" if explanation.true is None else explanation.names[explanation.true],

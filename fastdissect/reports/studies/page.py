@@ -16,6 +16,7 @@ from fastdissect.errors import SettingError
 from fastdissect.reports.folder import atomic_folder
 from fastdissect.reports.pages import asset, render
 from fastdissect.reports.studies.figures import Figure
+from fastdissect.reports.studies.free import check_study_folder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -111,6 +112,7 @@ def write_study(
     Raises:
         SettingError: two figures or pictures of one name. OutputError: the folder cannot be written.
     """
+    check_study_folder(path)
     path = Path(path).absolute()
     items = [item for section in sections for item in section.items]
     figures = {item.name: item for item in items if isinstance(item, Figure)}
