@@ -114,18 +114,26 @@ class Mix:
         }
 
 
-def mixed_layers(given: Mapping[str, Directions] | None) -> tuple[str, ...]:
-    """The layers that directions start from, as the caller wrote them.
+def mixed_layers(given: Any) -> tuple[str, ...]:
+    """The layers that directions start from, as the caller wrote them; given: {name: Directions} or None.
 
     Raises:
-        SettingError: something else than `Directions`.
+        SettingError: something else.
     """
-    for name, directions in (given or {}).items():
+    if not isinstance(given, Mapping):
+        if given is None:
+            return ()
+        raise SettingError(f"directions: expected {{name: Directions}}; got {type(given).__name__}")
+    for name, directions in given.items():
         if not isinstance(directions, Directions):
             raise SettingError(
                 f"directions {name!r}: expected Directions(layer, matrix); got {type(directions).__name__}"
             )
-    return tuple(own.layer for own in (given or {}).values())
+        if not isinstance(directions.layer, str) or not isinstance(name, str):
+            raise SettingError(
+                f"directions {name!r}: expected a name, and a layer's name, in text; got layer {directions.layer!r}"
+            )
+    return tuple(own.layer for own in given.values())
 
 
 def checked_directions(

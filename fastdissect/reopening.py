@@ -15,8 +15,9 @@ import torch
 from fastdissect.batches import BatchSource
 from fastdissect.datasets import Dataset, open_dataset
 from fastdissect.datasets.labelled import without_unlabelled
-from fastdissect.errors import DataError, FastdissectError, ModelError, OutputError
-from fastdissect.models import LoadedModel, Preprocessing, TokenGrid, load_model
+from fastdissect.errors import DataError, FastdissectError, ModelError
+from fastdissect.models import LoadedModel, Preprocessing, load_model
+from fastdissect.recorded import recorded_input, recorded_key
 from fastdissect.results import Dissection
 from fastdissect.settings import checked_device
 from fastdissect.sources import data_key, open_source
@@ -25,8 +26,6 @@ from fastdissect.types import Concepts
 __all__ = [
     "Reopened",
     "recorded_data",
-    "recorded_input",
-    "recorded_layout",
     "reopen",
     "reopen_data",
     "reopen_model",
@@ -86,7 +85,7 @@ def reopen_model(d: Dissection, model: Any = None) -> LoadedModel:
     Raises:
         ModelError: it cannot be opened, or has other weights than were dissected.
     """
-    key = _key(d)
+    key = recorded_key(d)
     name = str(d.run.get("model", ""))
     mean, std, interpolation = key["preprocessing"]
     wanted = Preprocessing(
@@ -139,32 +138,6 @@ def reopen_data(d: Dissection, data: Any = None) -> Dataset:
     return dataset
 
 
-def recorded_input(d: Dissection) -> tuple[tuple[int, int], tuple[int, int], int]:
-    """Input size, mask size (height, width) and batch size of a run."""
-    key = _key(d)
-    size, mask = key["input size"], key["mask size"]
-    return (int(size[0]), int(size[1])), (int(mask[0]), int(mask[1])), int(key["batch size"])
-
-
-def recorded_layout(d: Dissection) -> tuple[str, TokenGrid | None]:
-    """How a run read its layers' outputs: `layout` and `tokens`, as `dissect` takes them."""
-    key = _key(d)
-    tokens = key.get("tokens")
-    grid = None if tokens is None else TokenGrid(tokens[0], None if tokens[1] is None else tuple(tokens[1]))
-    return str(key.get("layout", "auto")), grid
-
-
-def _key(d: Dissection) -> dict[str, Any]:
-    key = d.run.get("key")
-    needed = {"weights", "preprocessing", "input size", "mask size", "batch size", "data set"}
-    if not isinstance(key, dict) or not needed <= set(key):
-        raise OutputError(
-            "expected a run that dissect() wrote, with the network's weights and the input's size in run.json; got "
-            "none of that; dissect again"
-        )
-    return key
-
-
 def recorded_data(d: Dissection) -> Dataset:
     """Open the data set that run.json names, whatever it holds now.
 
@@ -185,13 +158,17 @@ def recorded_data(d: Dissection) -> Dataset:
     try:
         return open_dataset(spec)
     except FastdissectError as error:
+        if spec.startswith("DataLoader of "):
+            raise DataError(
+                f"the run's images came from a {spec}, which no name opens; give the loader itself in Python (data=)"
+            ) from error
         raise DataError(
             f"the run's data set cannot be opened: {error} Name it with --data SPEC (data=)"
         ) from error
 
 
 def _check_data(d: Dissection, source: BatchSource, concepts: Concepts) -> None:
-    expected, found = _key(d), data_key(source, concepts)
+    expected, found = recorded_key(d), data_key(source, concepts)
     for what in ("image names", "vocabulary", "data set"):
         if expected.get(what) != found.get(what):
             raise DataError(

@@ -253,3 +253,15 @@ def test_the_built_in_network_takes_weights(tmp_path: Path) -> None:
 def test_names_that_say_nothing(spec: str, message: str) -> None:
     with pytest.raises(ModelError, match=message):
         load_model(spec)
+
+
+def test_a_step_that_no_float_holds_is_no_step(tmp_path: Path) -> None:
+    path = tmp_path / "huge.pt"
+    torch.save({"state_dict": {"weight": torch.zeros(1)}, "epoch": 10**400, "step": 7}, path)
+    assert read_checkpoint(path).steps == {"step": 7.0}
+
+
+@pytest.mark.parametrize("name", ["~nobody-of-this-name/x.pt", "x" * 400 + ".pt"])
+def test_a_path_that_cannot_be_is_no_file(name: str) -> None:
+    with pytest.raises(ModelError, match="there is none at"):
+        read_checkpoint(name)

@@ -278,3 +278,11 @@ def test_doctor_gives_advice_for_a_broken_library(tmp_path: Path) -> None:
 def test_doctor_fails_where_nothing_can_be_dissected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FASTDISSECT_BACKEND", "abacus")
     assert "FASTDISSECT_BACKEND=abacus is not available" in failure(call("doctor"))
+
+
+@pytest.mark.parametrize("command", ["show", "report", "chance", "explain", "ablate"])
+def test_a_path_that_cannot_be_is_one_line(command: str) -> None:
+    result = call(command, "x" * 400)
+    assert result.exit_code in (1, 2)
+    assert "this is a bug" not in result.output + result.stderr
+    assert "Traceback" not in result.output + result.stderr

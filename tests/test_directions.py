@@ -160,6 +160,19 @@ def test_what_is_refused(
         run(Mixed(*drawn()).eval(), "conv", directions={name: directions})
 
 
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ([Directions("conv", np.eye(6))], "expected .name: Directions.; got list"),
+        ({"m": Directions(None, np.eye(6))}, "a layer's name, in text; got layer None"),
+        ({5: Directions("conv", np.eye(6))}, "directions 5: expected a name"),
+    ],
+)
+def test_what_is_no_mapping_of_names_is_refused(given: Any, words: str) -> None:
+    with pytest.raises(SettingError, match=words):
+        run(Mixed(*drawn()).eval(), "conv", directions=given)
+
+
 def test_activations_of_an_unknown_layer_are_refused() -> None:
     with pytest.raises(SettingError, match="names of dissected layers; got 'konv'; nearest: conv"):
         run(Mixed(*drawn()).eval(), "conv", activations=["konv"])

@@ -12,7 +12,8 @@ from dissect_cases import PLAIN, Net
 import fastdissect as fd
 from fastdissect.datasets.writing import write_broden
 from fastdissect.errors import DataError, ModelError, OutputError
-from fastdissect.reopening import recorded_input, reopen, reopen_data, reopen_model
+from fastdissect.recorded import recorded_input, recorded_layout
+from fastdissect.reopening import reopen, reopen_data, reopen_model
 
 SHAPES = "shapes:images=12,size=32"
 
@@ -97,6 +98,36 @@ def test_a_run_that_recorded_nothing_is_refused(run: fd.Dissection) -> None:
     bare = fd.Dissection(run.layers, run.profile, run.concepts, run.image_names, {"model": "builtin:shapes"})
     with pytest.raises(OutputError, match="dissect again"):
         reopen(bare)
+
+
+@pytest.mark.parametrize(
+    ("what", "value"),
+    [
+        ("input size", [112]),
+        ("input size", [112, True]),
+        ("mask size", "56"),
+        ("batch size", 0),
+        ("batch size", 2.5),
+        ("preprocessing", [[0.5, 0.5], [1, 1, 1], "bilinear"]),
+        ("preprocessing", [[0.5, 0.5, None], [1, 1, 1], "bilinear"]),
+        ("tokens", [1]),
+        ("tokens", [-1, [2, 2]]),
+        ("forward", "bfloat16"),
+    ],
+)
+def test_a_record_that_was_edited_is_refused(run: fd.Dissection, what: str, value: object) -> None:
+    key = {**run.run["key"], what: value}
+    edited = fd.Dissection(run.layers, run.profile, run.concepts, run.image_names, {**run.run, "key": key})
+    with pytest.raises(OutputError, match=f"its key's '{what}' is .*dissect again"):
+        reopen(edited)
+    assert recorded_layout(run) == ("auto", None)
+
+
+def test_a_loader_has_no_name_to_open_it_by(run: fd.Dissection) -> None:
+    record = {**run.run, "data": "DataLoader of Images"}
+    found = fd.Dissection(run.layers, run.profile, run.concepts, run.image_names, record)
+    with pytest.raises(DataError, match=r"which no name opens; give the loader itself in Python \(data=\)"):
+        reopen(found)
 
 
 def test_images_without_labels_are_left_out_again(tmp_path: Path) -> None:

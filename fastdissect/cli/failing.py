@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.metadata
 import platform
 import sys
@@ -23,6 +24,7 @@ from fastdissect.errors import FastdissectError
 __all__ = ["TRACEBACK", "Commands", "report_bug"]
 
 TRACEBACK = "fastdissect.traceback"  # in `Context.meta`: show where an error came from
+_PATHS = (errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.ELOOP)
 
 
 class Commands(TyperGroup):
@@ -35,6 +37,15 @@ class Commands(TyperGroup):
             if ctx.meta.get(TRACEBACK):
                 traceback.print_exc()
             error_line(error)
+            raise typer.Exit(1) from error
+        except OSError as error:  # a path that was looked at and may not, or cannot, be
+            if error.filename is None or error.errno not in _PATHS:
+                raise
+            if ctx.meta.get(TRACEBACK):
+                traceback.print_exc()
+            error_line(
+                f"{error.filename}: expected a path that can be used; got: {error.strerror}; choose another"
+            )
             raise typer.Exit(1) from error
         except KeyboardInterrupt as error:
             output(stderr=True).print("interrupted")

@@ -12,7 +12,8 @@ from fastdissect.batches import DatasetBatches
 from fastdissect.directions import Directions
 from fastdissect.dissection import dissect
 from fastdissect.errors import LayerError, SettingError, nearest
-from fastdissect.reopening import recorded_input, recorded_layout, reopen
+from fastdissect.recorded import recorded_input, recorded_layout
+from fastdissect.reopening import reopen
 from fastdissect.results import Dissection
 
 __all__ = ["directions"]

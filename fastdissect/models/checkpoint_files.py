@@ -6,6 +6,7 @@ What training scripts write is understood: a state dict by itself, or one among 
 
 from __future__ import annotations
 
+import os
 import pickle
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
@@ -48,8 +49,8 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         >>> read_checkpoint("ckpt/epoch_12.pt").steps                        # doctest: +SKIP
         {'epoch': 12.0}
     """
-    path = Path(path).expanduser()
-    if not path.is_file():
+    path = Path(os.path.expanduser(path))  # noqa: PTH111 (an unknown ~user stays as it is)
+    if not os.path.isfile(path):  # noqa: PTH113 (a name that is too long is no file)
         raise ModelError(f"expected a file of weights; there is none at {path}")
     if path.suffix.lower() not in ENDINGS:
         raise ModelError(
@@ -159,6 +160,6 @@ def named(what: str, names: Iterable[str]) -> str:
 def _number(value: Any) -> float | None:
     if isinstance(value, Tensor) and value.numel() == 1 and not value.is_complex():
         value = value.item()
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < float("inf"):
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e300:
         return float(value)
     return None

@@ -62,7 +62,7 @@ def _check_types(path: Path, state: Mapping[str, Any], own: Mapping[str, Any]) -
         target = own.get(name)
         if not isinstance(value, Tensor) or not isinstance(target, Tensor) or value.dtype == target.dtype:
             continue
-        if not torch.can_cast(value.dtype, target.dtype):
+        if value.is_quantized or not torch.can_cast(value.dtype, target.dtype):
             raise ModelError(f"{path}: {name}: expected {target.dtype}; got {value.dtype}")
         if torch.promote_types(value.dtype, target.dtype) != target.dtype:
             rounded.append(name)

@@ -77,7 +77,7 @@ def run_facts(dissection: Dissection) -> list[tuple[str, str]]:
         ("Profile", f"{profile.name}{' (changed)' if changed else ''}, {quantile}"),
         ("Detector", f"IoU {'≥' if profile.cut_inclusive else '>'} {_cuts(dissection)}"),
         ("Time", duration(_seconds(run))),
-        ("Device", _text(run, "device") or _text(run.get("key") or {}, "device")),
+        ("Device", _text(run, "device") or _text(_mapping(run.get("key")), "device")),
     ]
     return [(what, value) for what, value in facts if value]
 
@@ -110,6 +110,10 @@ def _text(run: Mapping[str, Any], *keys: str) -> str:
         if isinstance(value, str) and value:
             return value
     return ""
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
 
 
 def _seconds(run: Mapping[str, Any]) -> float | None:

@@ -19,7 +19,8 @@ from fastdissect.methods.ablation.measures import Tally, targets_for
 from fastdissect.methods.ablation.passes import EditedPasses
 from fastdissect.methods.classes import class_names, decision_classes, find_class
 from fastdissect.progress import progress_bar
-from fastdissect.reopening import recorded_layout, reopen
+from fastdissect.recorded import recorded_layout
+from fastdissect.reopening import reopen
 from fastdissect.results import Dissection
 
 __all__ = ["MeasuredRun", "measure"]

@@ -20,7 +20,8 @@ from fastdissect.layer import LayerDissection
 from fastdissect.methods.classes import class_names, decision_classes
 from fastdissect.methods.heads import Head, find_head
 from fastdissect.models import LoadedModel, TokenGrid
-from fastdissect.reopening import recorded_input, recorded_layout, reopen_data, reopen_model
+from fastdissect.recorded import recorded_input, recorded_layout
+from fastdissect.reopening import reopen_data, reopen_model
 from fastdissect.results import Dissection
 from fastdissect.settings import checked_device
 

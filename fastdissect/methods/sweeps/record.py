@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -38,21 +37,26 @@ def prepare_sweep(out: Path, fresh: bool) -> None:
     """
     if fresh:
         set_aside(out)
-    if not os.path.exists(out):  # noqa: PTH110 (a name that is too long is said where it is made)
-        _write(out, [])
-        return
-    if not out.is_dir():
+    try:
+        there = {entry.name for entry in out.iterdir()}
+    except FileNotFoundError:
+        there = set()
+    except NotADirectoryError:
         raise OutputError(
             f"{out}: expected a folder for the runs; there is a file of that name; choose another"
-        )
-    if (out / FILE).exists():
+        ) from None
+    except OSError as error:  # a name that is too long, a folder of somebody else's
+        raise OutputError(
+            f"{out} cannot be used: {error.strerror or error}; choose another folder"
+        ) from error
+    if FILE in there:
         read_record(out)
-        return
-    if any(not entry.name.startswith(".") for entry in out.iterdir()):
+    elif any(not name.startswith(".") for name in there):
         raise OutputError(
             f"{out}: expected an empty folder or one of an earlier sweep; choose another, or use --fresh"
         )
-    _write(out, [])
+    else:
+        _write(out, [])
 
 
 def read_record(out: Path) -> list[RecordedRun]:

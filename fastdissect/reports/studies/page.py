@@ -133,7 +133,7 @@ def write_study(
         note = f"# {' '.join(warning.split())}\r\n" if warning else ""
         for name, table in (csv or {}).items():
             text = note + table.to_csv(index=False, lineterminator="\r\n")
-            (folder / f"{name}.csv").write_bytes(text.encode(errors="surrogateescape"))
+            (folder / f"{name}.csv").write_bytes(_encoded(text))
         page = render(
             "study.html.j2",
             title=title,
@@ -149,6 +149,13 @@ def write_study(
         )
         (folder / "index.html").write_bytes(page)
     return path / "index.html"
+
+
+def _encoded(text: str) -> bytes:
+    try:
+        return text.encode(errors="surrogateescape")  # names of files, whose bytes these were
+    except UnicodeEncodeError:  # half characters out of a file that somebody wrote
+        return text.encode(errors="backslashreplace")
 
 
 def _paragraphs(text: str) -> list[str]:
