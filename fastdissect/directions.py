@@ -129,7 +129,7 @@ def mixed_layers(given: Any) -> tuple[str, ...]:
             raise SettingError(
                 f"directions {name!r}: expected Directions(layer, matrix); got {type(directions).__name__}"
             )
-        if not isinstance(directions.layer, str) or not isinstance(name, str):
+        if not all(isinstance(text, str) for text in (name, directions.layer)):
             raise SettingError(
                 f"directions {name!r}: expected a name, and a layer's name, in text; got layer {directions.layer!r}"
             )
