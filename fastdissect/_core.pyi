@@ -117,3 +117,28 @@ def count_permuted(
     unit_area: NDArray[np.int64],
     threads: int,
 ) -> None: ...
+def descend_masks(
+    isa: str,
+    cells: tuple[_Array, ...],
+    map_width: int,
+    tables: tuple[Any, ...],
+    shown: tuple[_Array, ...],
+    state: tuple[_Array, ...],
+    rule: tuple[Any, ...],
+    order: NDArray[np.int64],
+    threads: int,
+) -> None: ...
+def predict_masks(
+    isa: str,
+    cells: tuple[_Array, ...],
+    map_width: int,
+    tables: tuple[Any, ...],
+    shown: tuple[_Array, ...],
+    concept: NDArray[np.int64],
+    start: NDArray[np.int64],
+    weights: NDArray[np.float32],
+    bias: NDArray[np.float32] | None,
+    area: NDArray[np.int64],
+    shared: NDArray[np.int64],
+    threads: int,
+) -> None: ...

@@ -224,6 +224,72 @@ void bind_count_permuted(const std::string& isa, const py::tuple& masks, const p
   count_permuted(set, a, orders, count, shared, area, threads);
 }
 
+// cells: (image_start, unit, cell); tables: (height, width, row_start, row_fraction, column_start, column_fraction);
+// shown: (concept_start, image, row, words). The arrays live as long as their tuples do.
+MaskArguments mask_arguments(const py::tuple& cells, std::ptrdiff_t map_width, const py::tuple& tables, MapTables& t,
+                             const py::tuple& shown, ShownImages& s) {
+  MaskArguments a{};
+  a.image_start = cells[0].cast<In<int64_t>>().data();
+  a.unit = cells[1].cast<In<int32_t>>().data(), a.cell = cells[2].cast<In<int32_t>>().data();
+  t.height = tables[0].cast<std::ptrdiff_t>(), t.width = tables[1].cast<std::ptrdiff_t>();
+  const auto rows = tables[2].cast<In<int32_t>>(), columns = tables[4].cast<In<int32_t>>();
+  t.row_start = rows.data(), t.lines = rows.shape(0), t.row_fraction = tables[3].cast<In<float>>().data();
+  t.column_start = columns.data(), t.columns = columns.shape(0);
+  t.column_fraction = tables[5].cast<In<float>>().data();
+  a.spread = map_width == 1 ? t.width : 1;
+  const auto words = shown[3].cast<In<uint64_t>>();
+  s.concept_start = shown[0].cast<In<int64_t>>().data();
+  s.image = shown[1].cast<In<int64_t>>().data(), s.row = shown[2].cast<In<int64_t>>().data();
+  s.words = words.data(), s.words_each = words.shape(1);
+  return a;
+}
+
+// state: (concept, kept, inside, outside, weights, velocity, bias, bias_velocity);
+// rule: (rate, momentum, batch, l1, l2, bias, positive, cross_entropy)
+void bind_descend_masks(const std::string& isa, const py::tuple& cells, std::ptrdiff_t map_width,
+                        const py::tuple& tables, const py::tuple& shown, const py::tuple& state, const py::tuple& rule,
+                        In<int64_t> order, int threads) {
+  MapTables t{};
+  ShownImages s{};
+  MaskArguments a = mask_arguments(cells, map_width, tables, t, shown, s);
+  auto weights = state[4].cast<In<float>>(), velocity = state[5].cast<In<float>>();
+  auto bias = state[6].cast<In<float>>(), bias_velocity = state[7].cast<In<float>>();
+  const DescentState d{weights.shape(0),
+                       weights.shape(1),
+                       state[0].cast<In<int64_t>>().data(),
+                       state[1].cast<In<bool>>().data(),
+                       state[2].cast<In<float>>().data(),
+                       state[3].cast<In<float>>().data(),
+                       weights.mutable_data(),
+                       velocity.mutable_data(),
+                       bias.mutable_data(),
+                       bias_velocity.mutable_data()};
+  const DescentRule r{rule[0].cast<float>(), rule[1].cast<float>(),          rule[3].cast<float>(),
+                      rule[4].cast<float>(), rule[2].cast<std::ptrdiff_t>(), rule[6].cast<bool>()};
+  a.bias = rule[5].cast<bool>(), a.cross_entropy = rule[7].cast<bool>();
+  const int64_t* first = order.data();
+  const Isa& set = isa_of(isa);
+  py::gil_scoped_release free;
+  descend_masks(set, a, t, s, d, r, first, threads);
+}
+
+void bind_predict_masks(const std::string& isa, const py::tuple& cells, std::ptrdiff_t map_width,
+                        const py::tuple& tables, const py::tuple& shown, In<int64_t> concept_of, In<int64_t> start,
+                        In<float> weights, const std::optional<In<float>>& bias, In<int64_t> area, In<int64_t> shared,
+                        int threads) {
+  MapTables t{};
+  ShownImages s{};
+  MaskArguments a = mask_arguments(cells, map_width, tables, t, shown, s);
+  a.bias = bias.has_value();
+  const float *w = weights.data(), *b = bias ? bias->data() : nullptr;
+  const int64_t *of = concept_of.data(), *from = start.data();
+  int64_t *to = area.mutable_data(), *both = shared.mutable_data();
+  const std::ptrdiff_t tasks = weights.shape(0), units = weights.shape(1);
+  const Isa& set = isa_of(isa);
+  py::gil_scoped_release free;
+  predict_masks(set, a, t, s, of, from, tasks, units, w, b, to, both, threads);
+}
+
 }  // namespace
 }  // namespace fd
 
@@ -261,4 +327,9 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
         py::arg("threads"));
   m.def("count_permuted", &bind_count_permuted, py::arg("isa"), py::arg("masks"), py::arg("planes"), nc("permutations"),
         nc("category"), nc("present"), nc("intersection"), nc("unit_area"), py::arg("threads"));
+  m.def("descend_masks", &bind_descend_masks, py::arg("isa"), py::arg("cells"), py::arg("map_width"), py::arg("tables"),
+        py::arg("shown"), py::arg("state"), py::arg("rule"), nc("order"), py::arg("threads"));
+  m.def("predict_masks", &bind_predict_masks, py::arg("isa"), py::arg("cells"), py::arg("map_width"), py::arg("tables"),
+        py::arg("shown"), nc("concept"), nc("start"), nc("weights"), nc("bias"), nc("area"), nc("shared"),
+        py::arg("threads"));
 }

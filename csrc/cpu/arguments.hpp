@@ -148,6 +148,38 @@ struct PixelScratch {
   size_t count;
 };
 
+// Net2Vec: active cells image by image, and the upsampling of maps padded to at least 2 x 2 cells.
+constexpr std::ptrdiff_t kColumns = 16;  // mask columns are taken together, whatever the instruction set
+struct MaskArguments {
+  const int64_t* image_start;  // [images + 1]
+  const int32_t* unit;         // [entries]
+  const int32_t* cell;
+  std::ptrdiff_t spread;                  // 2 for maps one cell wide, that are padded; else 1
+  std::ptrdiff_t height, width;           // of the padded maps
+  std::ptrdiff_t lines, columns, padded;  // height and width of the masks; columns up to a multiple of kColumns
+  const float* row_fraction;              // [lines]
+  const float* column_fraction;           // [padded + kColumns]
+  const int32_t* first_row;               // first_row[r] = first line whose start is >= r, [height + 1]
+  const int32_t* first_column;            // [width + 1]
+  const float* hats;                      // [width, padded], weight of a cell in a column
+  const int32_t* first_block;             // [width], of kColumns columns, in which a cell's weights lie
+  const int32_t* last_block;
+  const uint64_t* cell_blocks;  // [width], bit b / group is set for each of these blocks b
+  std::ptrdiff_t group;         // so that 64 bits are enough
+  bool bias, cross_entropy;
+};
+
+// Scratch of one thread; padded columns hold finite numbers.
+struct MaskScratch {
+  float* z;               // [height * width]
+  float* d;               // [height * width]
+  float* rows;            // [height * padded + kColumns]
+  float* sums;            // [height * padded + kColumns]
+  unsigned char* used;    // [height * width]
+  uint64_t* bands;        // [height], the blocks to be computed between cell rows r and r + 1
+  const uint64_t* label;  // [words + 2]
+};
+
 // The kernels of one instruction set.
 struct Isa {
   const char* name;
@@ -161,6 +193,11 @@ struct Isa {
   void (*count_permuted)(const PermutedArguments&, const int64_t* permutation, int64_t* unit_area, PermutedScratch&);
   // pixels above `high`; those in (low, high] are appended to the scratch's `kept`
   int64_t (*scan_pixels)(const PixelMap&, float low, float high, PixelScratch&);
+  // adds one image's part of a task's gradient
+  void (*descend_image)(const MaskArguments&, const float* weights, const bool* kept, float bias, std::ptrdiff_t image,
+                        float inside, float outside, float* gradient, float* bias_gradient, MaskScratch&);
+  void (*predict_image)(const MaskArguments&, const float* weights, float bias, std::ptrdiff_t image, int64_t* area,
+                        int64_t* shared, MaskScratch&);
 };
 
 extern const Isa isa_base;

@@ -113,4 +113,45 @@ void count(const Isa&, CountArguments, int threads);
 void count_permuted(const Isa&, PermutedArguments, const int64_t* permutations, std::ptrdiff_t count,
                     int64_t* intersection, int64_t* unit_area, int threads);
 
+// kernels/concept_masks.py
+struct MapTables {
+  std::ptrdiff_t height, width;  // of the padded maps
+  const int32_t* row_start;      // [lines]
+  const float* row_fraction;
+  std::ptrdiff_t lines;
+  const int32_t* column_start;  // [columns]
+  const float* column_fraction;
+  std::ptrdiff_t columns;
+};
+struct ShownImages {
+  const int64_t* concept_start;  // [concepts + 1]
+  const int64_t* image;          // [pairs]
+  const int64_t* row;
+  const uint64_t* words;  // [rows, words_each]
+  std::ptrdiff_t words_each;
+};
+struct DescentState {
+  std::ptrdiff_t tasks, units;
+  const int64_t* concept_of;
+  const bool* kept;     // [tasks, units]
+  const float* inside;  // [tasks]
+  const float* outside;
+  float* weights;  // [tasks, units]
+  float* velocity;
+  float* bias;  // [tasks]
+  float* bias_velocity;
+};
+struct DescentRule {
+  float rate, momentum, l1, l2;
+  std::ptrdiff_t batch;
+  bool positive;
+};
+// One epoch of every task; `order` says which task is taken when (a thread takes the next one).
+void descend_masks(const Isa&, MaskArguments, const MapTables&, const ShownImages&, const DescentState&,
+                   const DescentRule&, const int64_t* order, int threads);
+// area, shared [sum over tasks of their concept's images]: pixels of the mask, and those that are the concept's
+void predict_masks(const Isa&, MaskArguments, const MapTables&, const ShownImages&, const int64_t* concept_of,
+                   const int64_t* start, std::ptrdiff_t tasks, std::ptrdiff_t units, const float* weights,
+                   const float* bias, int64_t* area, int64_t* shared, int threads);
+
 }  // namespace fd

@@ -32,9 +32,12 @@ namespace {
 #include "count.inc.hpp"
 #include "permuted.inc.hpp"
 #include "pixels.inc.hpp"
+#include "lanes.inc.hpp"
+#include "net2vec.inc.hpp"
 }  // namespace
 }  // namespace FD_ISA
 extern const Isa FD_ISA_TABLE;
-const Isa FD_ISA_TABLE = {FD_ISA_NAME,        FD_ISA::sift_block,     FD_ISA::filter_block,
-                          FD_ISA::count_unit, FD_ISA::count_permuted, FD_ISA::scan_pixels};
+const Isa FD_ISA_TABLE = {FD_ISA_NAME,           FD_ISA::sift_block,     FD_ISA::filter_block,
+                          FD_ISA::count_unit,    FD_ISA::count_permuted, FD_ISA::scan_pixels,
+                          FD_ISA::descend_image, FD_ISA::predict_image};
 }  // namespace fd

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastdissect import _core
+from fastdissect.kernels.concept_masks import ActiveCells, ConceptImages, Descent, Rule, map_tables
 from fastdissect.kernels.keys import widen
 from fastdissect.kernels.mask_ranges import MaskRanges
 from fastdissect.kernels.protocol import Fault, PackedLabels, Sifted, Values
@@ -20,6 +21,7 @@ from fastdissect.types import ActivationView, AxisTable, Kind, Planes, SparseAct
 __all__ = ["Cpp", "instruction_sets"]
 
 _NO_FAULT = 2**64 - 1
+_STATE = ("concept", "kept", "inside", "outside", "weights", "velocity", "bias", "bias_velocity")
 
 
 def instruction_sets() -> list[str]:
@@ -227,6 +229,65 @@ class Cpp:
             threads,
         )
 
+    def descend_masks(
+        self,
+        cells: ActiveCells,
+        shown: ConceptImages,
+        upsampling: Upsampling,
+        state: Descent,
+        rule: Rule,
+        order: NDArray[np.int64],
+        threads: int,
+    ) -> None:
+        _core.descend_masks(
+            self.name,
+            (cells.image_start, cells.unit, cells.cell),
+            cells.shape[3],
+            _tables(upsampling),
+            (shown.concept_start, shown.image, shown.row, shown.words),
+            tuple(getattr(state, name) for name in _STATE),
+            (
+                rule.rate,
+                rule.momentum,
+                rule.batch,
+                rule.l1,
+                rule.l2,
+                rule.bias,
+                rule.positive,
+                rule.cross_entropy,
+            ),
+            order,
+            threads,
+        )
+
+    def predict_masks(
+        self,
+        cells: ActiveCells,
+        shown: ConceptImages,
+        upsampling: Upsampling,
+        concept: NDArray[np.int64],
+        start: NDArray[np.int64],
+        weights: NDArray[np.float32],
+        bias: NDArray[np.float32] | None,
+        area: NDArray[np.int64],
+        shared: NDArray[np.int64],
+        threads: int,
+    ) -> None:
+        _core.predict_masks(
+            self.name,
+            (cells.image_start, cells.unit, cells.cell),
+            cells.shape[3],
+            _tables(upsampling),
+            (shown.concept_start, shown.image, shown.row, shown.words),
+            concept,
+            start,
+            weights,
+            bias,
+            area,
+            shared,
+            threads,
+        )
+
 
 def _shape(view: ActivationView) -> tuple[int, int, int, int]:
     n, k, h, w = view.data.shape
@@ -239,6 +300,11 @@ def _wide(cells: SparseActivations) -> bool:
 
 def _part(p: SparseActivations) -> tuple[Any, ...]:
     return p.shape[0], p.unit_start, p.images, p.cell_start, p.cells, p.values
+
+
+def _tables(upsampling: Upsampling) -> tuple[Any, ...]:
+    tables = map_tables(upsampling)
+    return (*tables.cells, *tables[1:])
 
 
 def _axes(upsampling: Upsampling) -> tuple[tuple[Any, ...], tuple[Any, ...]]:

@@ -4,7 +4,7 @@
     jit_sift.py       sift                       jit_filter.py   filter, histogram
     jit_prune.py      prune, join                jit_select.py   select, select_pixels
     jit_pack.py       pack                       jit_count.py    count
-    jit_permuted.py   count_permuted
+    jit_permuted.py   count_permuted             jit_masks.py    descend_masks, predict_masks
 
 Kernels are compiled at their first call and kept in Numba's cache.
 """
@@ -20,12 +20,14 @@ from numpy.typing import NDArray
 from fastdissect.kernels import (
     jit_count,
     jit_filter,
+    jit_masks,
     jit_pack,
     jit_permuted,
     jit_prune,
     jit_select,
     jit_sift,
 )
+from fastdissect.kernels.concept_masks import ActiveCells, ConceptImages, Descent, Rule
 from fastdissect.kernels.keys import widen
 from fastdissect.kernels.mask_ranges import MaskRanges
 from fastdissect.kernels.protocol import Fault, PackedLabels, Sifted, Values
@@ -173,6 +175,35 @@ class Jit:
     ) -> None:
         jit_permuted.count_permuted(
             masks, planes, permutations, category, present, intersection, unit_area, threads
+        )
+
+    def descend_masks(
+        self,
+        cells: ActiveCells,
+        shown: ConceptImages,
+        upsampling: Upsampling,
+        state: Descent,
+        rule: Rule,
+        order: NDArray[np.int64],
+        threads: int,
+    ) -> None:
+        jit_masks.descend_masks(cells, shown, upsampling, state, rule, order, threads)
+
+    def predict_masks(
+        self,
+        cells: ActiveCells,
+        shown: ConceptImages,
+        upsampling: Upsampling,
+        concept: NDArray[np.int64],
+        start: NDArray[np.int64],
+        weights: NDArray[np.float32],
+        bias: NDArray[np.float32] | None,
+        area: NDArray[np.int64],
+        shared: NDArray[np.int64],
+        threads: int,
+    ) -> None:
+        jit_masks.predict_masks(
+            cells, shown, upsampling, concept, start, weights, bias, area, shared, threads
         )
 
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from fastdissect.kernels.concept_masks import ActiveCells, ConceptImages, Descent, Rule
 from fastdissect.kernels.mask_ranges import MaskRanges
 from fastdissect.types import ActivationView, Kind, Planes, SparseActivations, Upsampling
 
@@ -230,6 +231,49 @@ class HostBackend(Backend, Protocol):
         image] says which categories count (None: where a label lies under the mask); intersection[i] and
         unit_area[i] are its sums. permutations: int64 [count, images], numbers of the planes' images, of which one
         may come more than once. Sums are exact below 2**63: pixels of a mask times images.
+        """
+        ...
+
+    def descend_masks(
+        self,
+        cells: ActiveCells,
+        shown: ConceptImages,
+        upsampling: Upsampling,
+        state: Descent,
+        rule: Rule,
+        order: NDArray[np.int64],
+        threads: int,
+    ) -> None:
+        """One epoch of every task, in place: each takes its concept's images in their order, `rule.batch` at a time.
+
+        A batch of b images moves weights (and bias) by `rule` along the gradient of the loss, the sum over images and
+        mask pixels p of, with M = sigmoid(s) (concept_masks.py), L the concept's pixels, i and o the task's `inside`
+        and `outside`,
+
+            linear          -(i L M + o (1 - L) (1 - M)) / b
+            cross entropy   -(i L log M + o (1 - L) log(1 - M)) / b
+
+        order: the tasks, in the order in which threads take them; it changes no result. The upsampling has two taps
+        an axis and no ring. All of it is float32, rounded at every operation (reference_masks.py).
+        """
+        ...
+
+    def predict_masks(
+        self,
+        cells: ActiveCells,
+        shown: ConceptImages,
+        upsampling: Upsampling,
+        concept: NDArray[np.int64],
+        start: NDArray[np.int64],
+        weights: NDArray[np.float32],
+        bias: NDArray[np.float32] | None,
+        area: NDArray[np.int64],
+        shared: NDArray[np.int64],
+        threads: int,
+    ) -> None:
+        """The masks s > 0 of every task in its concept's images: their pixels, and those that are the concept's.
+
+        Task t writes area[start[t] : start[t + 1]] and shared likewise, an image of its concept each, in their order.
         """
         ...
 

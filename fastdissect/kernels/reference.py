@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastdissect.kernels import reference_masks
+from fastdissect.kernels.concept_masks import ActiveCells, ConceptImages, Descent, Rule
 from fastdissect.kernels.keys import NO_BOUND, from_keys, keys, widen
 from fastdissect.kernels.mask_ranges import MaskRanges
 from fastdissect.kernels.protocol import Fault, PackedLabels, Sifted, Values
@@ -453,6 +455,35 @@ class Reference:
                         intersection[i, unit, planes.concept[p]] += shared
                         under[category[planes.concept[p]]] |= shared > 0
                     unit_area[i, unit] += area * (under if present is None else present[image])
+
+    def descend_masks(
+        self,
+        cells: ActiveCells,
+        shown: ConceptImages,
+        upsampling: Upsampling,
+        state: Descent,
+        rule: Rule,
+        order: NDArray[np.int64],
+        threads: int,
+    ) -> None:
+        del threads
+        reference_masks.descend_masks(cells, shown, upsampling, state, rule, order)
+
+    def predict_masks(
+        self,
+        cells: ActiveCells,
+        shown: ConceptImages,
+        upsampling: Upsampling,
+        concept: NDArray[np.int64],
+        start: NDArray[np.int64],
+        weights: NDArray[np.float32],
+        bias: NDArray[np.float32] | None,
+        area: NDArray[np.int64],
+        shared: NDArray[np.int64],
+        threads: int,
+    ) -> None:
+        del threads
+        reference_masks.predict_masks(cells, shown, upsampling, concept, start, weights, bias, area, shared)
 
 
 def _ranked(x: NDArray[np.float32], bound: np.uint32, ranks: NDArray[np.int64]) -> NDArray[np.uint32]:
