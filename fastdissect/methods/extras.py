@@ -11,7 +11,7 @@ __all__ = ["need"]
 
 
 def need(module: str) -> Any:
-    """Import a module of the extra `studies` (scipy, matplotlib).
+    """Import a module of the extra `studies` (scipy, scikit-learn, matplotlib).
 
     Raises:
         BackendError: it is not installed; the message has the command that installs it.
