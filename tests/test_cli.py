@@ -32,6 +32,8 @@ COMMANDS = (
     "compare",
     "explain",
     "ablate",
+    "net2vec",
+    "semantics",
     "bench",
     "layers",
     "data",

@@ -23,9 +23,11 @@ from fastdissect.cli.explain import explain
 from fastdissect.cli.export import export
 from fastdissect.cli.failing import Commands, report_bug
 from fastdissect.cli.layers import layers
+from fastdissect.cli.net2vec import net2vec
 from fastdissect.cli.report import report
 from fastdissect.cli.rotate import rotate
 from fastdissect.cli.run import run
+from fastdissect.cli.semantics import semantics
 from fastdissect.cli.show import show
 from fastdissect.cli.sweep import sweep
 from fastdissect.cli.terminal import output
@@ -84,6 +86,8 @@ app.command()(sweep)
 app.command()(compare)
 app.command()(explain)
 app.command()(ablate)
+app.command()(net2vec)
+app.command()(semantics)
 app.command()(layers)
 app.add_typer(data, name="data")
 app.command()(bench)

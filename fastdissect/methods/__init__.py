@@ -1,13 +1,20 @@
 """Studies of a network's units, beyond their labels: functions that take runs or networks and return tables.
 
-rotate(model, data, layer)                 are units special directions?
-directions(d, matrix)                      any linear map of a layer as units
-chance.chance_level(layer, planes)         is it more than chance? and why 0.04
-sweep(models, data, layers, out=...)       many networks or checkpoints over one data set
-compare(runs)                              networks, layers, checkpoints side by side
-unit_changes(a, b), match_units(a, b)      a layer before and after; units of different networks
-explain(d, images), class_units(d, name)   why did the network decide so? which units speak for a class?
-ablate(d, layer=...)                       what can it no longer do without them?
+    rotate(model, data, layer)                 are units special directions?
+    directions(d, matrix)                      any linear map of a layer as units
+    chance.chance_level(layer, planes)         is it more than chance? and why 0.04
+    sweep(models, data, layers, out=...)       many networks or checkpoints over one data set
+    compare(runs)                              networks, layers, checkpoints side by side
+    unit_changes(a, b), match_units(a, b)      a layer before and after; units of different networks
+    explain(d, images), class_units(d, name)   why did the network decide so? which units speak for a class?
+    ablate(d, layer=...)                       what can it no longer do without them?
+    net2vec.segmentation_vectors(...)          concepts as combinations of units
+    vectors                                    what is like what: neighbours, arithmetic, maps
+    semantic_vectors(d, layer)                 concepts as directions of a layer's space
+    global_view(d, found)                      what they say of the units, classes and each other
+    explain_by_concepts(d, found, images)      and of one decision
+
+Each has a command; docs/studies.md and docs/command-line.md show them.
 """
 
 from __future__ import annotations
@@ -17,7 +24,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fastdissect.methods import chance as chance
+    from fastdissect.methods import net2vec as net2vec
     from fastdissect.methods import rotation as rotation
+    from fastdissect.methods import vectors as vectors
     from fastdissect.methods.ablation.ablating import ablate
     from fastdissect.methods.chance.cut import with_cut
     from fastdissect.methods.chance.level import chance_level
@@ -27,24 +36,29 @@ if TYPE_CHECKING:
     from fastdissect.methods.explanation.class_units import class_units
     from fastdissect.methods.linear import directions
     from fastdissect.methods.rotation.study import rotate
+    from fastdissect.methods.semantics import explain_by_concepts, semantic_vectors
+    from fastdissect.methods.semantics.overview import global_view
     from fastdissect.methods.sweeps.sweeping import sweep
 
 _WHERE = {
     "ablate": "ablation.ablating",
     "chance_level": "chance",
-    "class_units": "explanation",
+    "class_units": "explanation.class_units",
     "compare": "comparison",
     "directions": "linear",
     "explain": "explanation",
+    "explain_by_concepts": "semantics",
     "explain_each": "explanation",
+    "global_view": "semantics.overview",
     "match_units": "comparison",
     "planes_of": "chance",
     "rotate": "rotation.study",
+    "semantic_vectors": "semantics",
     "sweep": "sweeps.sweeping",
     "unit_changes": "comparison",
     "with_cut": "chance",
 }
-_MODULES = ("chance", "rotation")
+_MODULES = ("chance", "net2vec", "rotation", "vectors")
 
 __all__ = [
     "ablate",
@@ -54,13 +68,18 @@ __all__ = [
     "compare",
     "directions",
     "explain",
+    "explain_by_concepts",
     "explain_each",
+    "global_view",
     "match_units",
+    "net2vec",
     "planes_of",
     "rotate",
     "rotation",
+    "semantic_vectors",
     "sweep",
     "unit_changes",
+    "vectors",
     "with_cut",
 ]
 
