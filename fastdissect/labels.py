@@ -17,7 +17,10 @@ from numpy.typing import NDArray
 
 from fastdissect.types import Concepts, Profile
 
-__all__ = ["CategorySummary", "Labels", "Summary", "label_units", "passes", "summarize"]
+__all__ = ["NO_CONCEPT", "CategorySummary", "Labels", "Summary", "label_units", "passes", "summarize"]
+
+
+NO_CONCEPT = "no concept"  # what a unit under the cut shows as
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,7 +24,8 @@ from explanation_cases import (
 from torch import Tensor, nn
 
 from fastdissect.errors import ActivationError, DataError, LayerError, ModelError, SettingError
-from fastdissect.methods.explanation import NO_CONCEPT, explain, explain_each
+from fastdissect.labels import NO_CONCEPT
+from fastdissect.methods.explanation import explain, explain_each
 from fastdissect.methods.explanation.segmentation import segmentation
 from fastdissect.results import Dissection
 

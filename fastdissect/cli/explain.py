@@ -9,7 +9,7 @@ import typer
 
 from fastdissect.cli import explain_options as given
 from fastdissect.cli.explain_tables import covered, say_how, title, units_table
-from fastdissect.cli.options import Traceback, Verbose
+from fastdissect.cli.options import Traceback, Verbose, parse_image
 from fastdissect.cli.pairs import read_names
 from fastdissect.cli.report import Run
 from fastdissect.cli.reporting import say_where
@@ -78,7 +78,7 @@ def explain(
     if out is not None or image:
         check_study_folder(out or run / "explanations")
     if image:
-        images = [_image(text) for text in image]
+        images = [parse_image(text) for text in image]
         more = {"classes": class_ or [], "versus": versus, "segmentation": segmentation}
         page = _explain_images(dissection, images, shared | more, out or run / "explanations", pictures)
     else:
@@ -86,12 +86,6 @@ def explain(
             raise typer.BadParameter("expected with --image only", param_hint="'--versus'")
         page = _explain_class(dissection, class_ or [], shared | {"by": by}, run, out)
     say_where(page)
-
-
-def _image(text: str) -> str | int:
-    """A number of the run's, or a path; a file of that name goes before a number."""
-    number = text.isascii() and text.isdecimal() and len(text) < 19
-    return int(text) if number and not Path(text).exists() else text
 
 
 def _explain_images(

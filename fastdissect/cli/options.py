@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -17,6 +18,7 @@ __all__ = [
     "Verbose",
     "check_dtype",
     "check_layout",
+    "parse_image",
     "parse_layers",
     "parse_memory",
     "parse_passes",
@@ -84,6 +86,16 @@ def parse_memory(text: str | None, option: str = "--memory") -> int | None:
             param_hint=f"'{option}'",
         )
     return size
+
+
+def parse_image(text: str) -> str | int:
+    """Return the number of a run's image, or a path; a file of that name goes before a number.
+
+    >>> parse_image("17"), parse_image("kitchen.jpg"), parse_image("9" * 5000) == "9" * 5000
+    (17, 'kitchen.jpg', True)
+    """
+    number = text.isascii() and text.isdecimal() and len(text) < 19
+    return int(text) if number and not Path(text).exists() else text
 
 
 def parse_passes(text: str) -> int | str:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 from typing import Any
 
-import typer
-
 from fastdissect.cli import reporting, rotate_table
 from fastdissect.cli import rotate_options as own
 from fastdissect.cli import run_options as given
+from fastdissect.cli.dissecting import going_on, parse_items, parse_machine, use_threads
 from fastdissect.cli.options import (
     Data,
     Model,
@@ -17,12 +16,8 @@ from fastdissect.cli.options import (
     Verbose,
     check_dtype,
     check_layout,
-    parse_memory,
-    parse_passes,
-    parse_settings,
     parse_tokens,
 )
-from fastdissect.cli.terminal import output
 from fastdissect.errors import OutputError
 
 __all__ = ["rotate"]
@@ -77,20 +72,12 @@ def rotate(
     del verbose, traceback  # their callbacks have seen them
     check_layout(layout)
     check_dtype(dtype)
-    grid, items = parse_tokens(tokens), parse_settings(settings or [])
-    for name, value in (("quantile", quantile), ("cut", cut)):
-        if value is not None and name in items:
-            raise typer.BadParameter("it stands in --set too; give it once", param_hint=f"'--{name}'")
-    if quantile is not None:
-        items["quantile"] = quantile
+    grid, items = parse_tokens(tokens), parse_items(settings, quantile=quantile, cut=cut)
     chosen: dict[str, Any] = {
         "alphas": own.parse_numbers(alphas, "--alphas", float),
         "seeds": own.parse_seeds(seeds),
-        "cut": items.pop("cut", cut),  # of the study: its run serves every cut
-        "memory": parse_memory(memory),
-        "device_memory": parse_memory(device_memory, "--gpu-memory"),
-        "passes": parse_passes(passes),
-        "cache": None if cache == "none" else cache,
+        "cut": items.pop("cut", None),  # of the study: its run serves every cut
+        **parse_machine(memory, device_memory, passes, cache),
     }
 
     from fastdissect import conventions
@@ -109,19 +96,14 @@ def rotate(
     for library in ("scipy.linalg", "matplotlib") if report else ("scipy.linalg",):
         need(library)
 
-    import fastdissect
     from fastdissect.methods import rotation
     from fastdissect.models import TokenGrid
     from fastdissect.reports.studies.free import check_study_folder
 
     if report:
         check_study_folder(out / "report")
-    if threads is not None:
-        import torch
-
-        torch.set_num_threads(threads)
-        fastdissect.set_num_threads(threads)
-    try:
+    use_threads(threads)
+    with going_on(fresh):
         study = rotation.rotate(
             model,
             data,
@@ -152,7 +134,3 @@ def rotate(
             from fastdissect.reports.studies.rotation_page import write_rotation_study
 
             reporting.say_where(write_rotation_study(study, out / "report"))
-    except KeyboardInterrupt:
-        again = "the same command without --fresh" if fresh else "the same command"
-        output(stderr=True).print(f"interrupted; {again} goes on where it stopped", soft_wrap=True)
-        raise typer.Exit(130) from None

@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from fastdissect.cli import reporting, summary
 from fastdissect.cli import run_options as given
+from fastdissect.cli.dissecting import going_on, parse_items, parse_machine, use_threads
 from fastdissect.cli.options import (
     Data,
     Model,
@@ -17,9 +16,6 @@ from fastdissect.cli.options import (
     check_dtype,
     check_layout,
     parse_layers,
-    parse_memory,
-    parse_passes,
-    parse_settings,
     parse_tokens,
 )
 from fastdissect.cli.terminal import output, plain
@@ -77,18 +73,11 @@ def run(
     del verbose, traceback  # their callbacks have seen them
     chosen: dict[str, Any] = {
         "layers": parse_layers(layers),
-        "memory": parse_memory(memory),
-        "device_memory": parse_memory(device_memory, "--gpu-memory"),
-        "passes": parse_passes(passes),
-        "cache": None if cache == "none" else cache,
+        **parse_machine(memory, device_memory, passes, cache),
     }
     check_layout(layout)
     check_dtype(dtype)
-    grid, items = parse_tokens(tokens), parse_settings(settings or [])
-    if quantile is not None:
-        if "quantile" in items:
-            raise typer.BadParameter("it stands in --set too; give it once", param_hint="'--quantile'")
-        items["quantile"] = quantile
+    grid, items = parse_tokens(tokens), parse_items(settings, quantile=quantile)
 
     from fastdissect import conventions
 
@@ -101,12 +90,8 @@ def run(
     import fastdissect
     from fastdissect.models import TokenGrid
 
-    if threads is not None:
-        import torch
-
-        torch.set_num_threads(threads)
-        fastdissect.set_num_threads(threads)
-    try:
+    use_threads(threads)
+    with going_on(fresh):
         dissection = fastdissect.dissect(
             model,
             data,
@@ -134,10 +119,6 @@ def run(
         if report:
             page = reporting.write(dissection, fastdissect.datasets.open_dataset(data), out, top_images)
             reporting.say_where(page)
-    except KeyboardInterrupt:
-        again = "the same command without --fresh" if fresh else "the same command"
-        output(stderr=True).print(f"interrupted; {again} goes on where it stopped", soft_wrap=True)
-        raise typer.Exit(130) from None
 
 
 def _read_thresholds(path: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import typer
 
 from fastdissect.cli import explain_options as shared
 from fastdissect.cli import semantics_options as given
-from fastdissect.cli.options import Traceback, Verbose
+from fastdissect.cli.options import Traceback, Verbose, parse_image
 from fastdissect.cli.pairs import read_names
 from fastdissect.cli.report import Run
 from fastdissect.cli.semantics_tables import category_table, class_table, say_view, say_what
@@ -85,7 +85,7 @@ def semantics(
         _explain(
             dissection,
             study,
-            [shared_image(text) for text in image],
+            [parse_image(text) for text in image],
             {
                 **place,
                 **classes_given,
@@ -103,11 +103,6 @@ def semantics(
         else _compare(dissection, study, {**place, **classes_given, "seed": seed}, class_ or [], folder)
     )
     output().print(f"Page: {plain(page)}\n{plain(page.absolute().as_uri())}", soft_wrap=True)
-
-
-def shared_image(text: str) -> str | int:
-    """A number of the run's, or a path; a file of that name goes before a number."""
-    return int(text) if text.isascii() and text.isdecimal() and not Path(text).exists() else text
 
 
 def _vectors(

@@ -10,15 +10,13 @@ import typer
 
 from fastdissect.cli import reporting, summary
 from fastdissect.cli import run_options as given
+from fastdissect.cli.dissecting import going_on, parse_items, parse_machine, use_threads
 from fastdissect.cli.options import (
     Traceback,
     Verbose,
     check_dtype,
     check_layout,
     parse_layers,
-    parse_memory,
-    parse_passes,
-    parse_settings,
     parse_tokens,
 )
 from fastdissect.cli.pairs import read_pairs
@@ -116,22 +114,15 @@ def sweep(
     del verbose, traceback
     check_layout(layout)
     check_dtype(dtype)
-    grid, items = parse_tokens(tokens), parse_settings(settings or [])
-    if quantile is not None:
-        if "quantile" in items:
-            raise typer.BadParameter("it stands in --set too; give it once", param_hint="'--quantile'")
-        items["quantile"] = quantile
+    grid, items = parse_tokens(tokens), parse_items(settings, quantile=quantile)
     chosen: dict[str, Any] = {
-        "memory": parse_memory(memory),
-        "device_memory": parse_memory(device_memory, "--gpu-memory"),
-        "passes": parse_passes(passes),
-        "cache": None if cache == "none" else cache,
+        **parse_machine(memory, device_memory, passes, cache),
         "steps": None if steps is None else _numbers(steps),
         "accuracy": None if accuracy is None else _accuracies(accuracy),
         "checkpoints": checkpoints or None,
     }
 
-    from fastdissect import conventions, set_num_threads
+    from fastdissect import conventions
     from fastdissect.datasets import open_dataset
 
     convention = conventions.profile(profile, **items)  # before torch is loaded: a wrong name answers at once
@@ -140,11 +131,7 @@ def sweep(
     from fastdissect.methods.sweeps.sweeping import sweep as run_all
     from fastdissect.models import TokenGrid
 
-    if threads is not None:
-        import torch
-
-        torch.set_num_threads(threads)
-        set_num_threads(threads)
+    use_threads(threads)
     unwritten = []
 
     def on_run(run: SweepRun, dissection: Dissection | None) -> None:
@@ -159,7 +146,7 @@ def sweep(
                 unwritten.append(run.name)
                 error_line(f"{run.name}: the report: {error}")
 
-    try:
+    with going_on(fresh):
         done = run_all(
             _models(models),
             dataset,
@@ -184,10 +171,6 @@ def sweep(
             on_run=on_run,
             **chosen,
         )
-    except KeyboardInterrupt:
-        again = "the same command without --fresh" if fresh else "the same command"
-        output(stderr=True).print(f"interrupted; {again} goes on where it stopped", soft_wrap=True)
-        raise typer.Exit(130) from None
     console = output()
     console.print(counts(done))
     if len(done.failed) < len(done.runs):

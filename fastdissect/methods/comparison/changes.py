@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastdissect.errors import SettingError
+from fastdissect.labels import NO_CONCEPT
 from fastdissect.layer import LayerDissection
 from fastdissect.methods.comparison.compatibility import same_vocabulary
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["CHANGES", "NO_CONCEPT", "UnitChanges", "unit_changes"]
+__all__ = ["CHANGES", "UnitChanges", "unit_changes"]
 
 CHANGES = ("kept", "changed", "gained", "lost", "neither")
-NO_CONCEPT = "no concept"
 
 
 @dataclass(frozen=True, eq=False)

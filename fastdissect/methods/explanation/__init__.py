@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from fastdissect.methods.explanation.class_units import ClassUnits, class_units
-from fastdissect.methods.explanation.contributions import NO_CONCEPT, ClassView, Line
+from fastdissect.methods.explanation.contributions import ClassView, Line
 from fastdissect.methods.explanation.explained import Explanation
 from fastdissect.methods.explanation.explaining import explain, explain_each
 
 __all__ = [
-    "NO_CONCEPT",
     "ClassUnits",
     "ClassView",
     "Explanation",

@@ -15,16 +15,17 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fastdissect.labels import NO_CONCEPT
+
 if TYPE_CHECKING:
     import pandas as pd
 
     from fastdissect.layer import LayerDissection
 
-__all__ = ["NO_CONCEPT", "ClassView", "Line", "Terms", "Vector", "class_view", "unit_columns"]
+__all__ = ["ClassView", "Line", "Terms", "Vector", "class_view", "unit_columns"]
 
 Vector = NDArray[np.float64]
 Role = Literal["predicted", "true", "asked", "difference"]
-NO_CONCEPT = "no concept"
 
 
 class Terms(NamedTuple):

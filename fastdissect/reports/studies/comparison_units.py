@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from fastdissect.methods.comparison.changes import CHANGES, NO_CONCEPT
+from fastdissect.labels import NO_CONCEPT
+from fastdissect.methods.comparison.changes import CHANGES
 from fastdissect.methods.comparison.comparing import Changed, Comparison, Matched
 from fastdissect.methods.comparison.entries import Entry
 from fastdissect.reports.palette import display_order

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fastdissect.methods.explanation import NO_CONCEPT, ClassView, Explanation
+from fastdissect.labels import NO_CONCEPT
+from fastdissect.methods.explanation import ClassView, Explanation
 from fastdissect.reports.image_reading import tile_size
 from fastdissect.reports.pictures import masked_tile
 from fastdissect.reports.studies.explanation_figures import account_figure, percent

@@ -7,14 +7,14 @@ from numpy.typing import NDArray
 
 from fastdissect.kernels.reference import upsample
 from fastdissect.methods.semantics import ConceptView
-from fastdissect.reports.studies.figures import INK, QUIET, Figure, figure_files, printable, study_figure
+from fastdissect.reports.studies.figures import Figure
+from fastdissect.reports.studies.waterfall import Part, waterfall
 from fastdissect.upsampling import make_upsampling
 
 __all__ = ["evidence_tile", "score_figure"]
 
-_FOR, _AGAINST, _PLAIN, _TOTAL = "#3f74b8", "#bd5275", "#b4afa6", "#3a3f47"
+_FOR, _AGAINST = "#3f74b8", "#bd5275"
 _GLOW = np.array([255, 190, 40], np.float32)
-_LONGEST = 40
 
 
 def evidence_tile(pixels: NDArray[np.uint8], evidence: NDArray[np.float64], peak: float) -> NDArray[np.uint8]:
@@ -48,44 +48,8 @@ def score_figure(view: ConceptView, rest: str, name: str, caption: str) -> Figur
         rest: what the rest is called. name: of the figure's files.
     """
     own = view.evidence
-    lines = [
-        *zip(view.names, own.contributions.tolist(), strict=True),
-        ("residual", own.residual),
-        (rest, own.rest),
-    ]
+    concepts = zip(view.names, own.contributions.tolist(), strict=True)
+    parts = [Part(what, value, _FOR if value > 0 else _AGAINST) for what, value in concepts]
     total = "difference of the logits" if view.against is not None else "score"
-    labels = [_short(what) for what, _ in lines] + [total]
-    values = [value for _, value in lines]
-    starts = [0.0, *np.cumsum(values)[:-1].tolist()]
-    fills = [_PLAIN if i >= len(view.names) else _FOR if v > 0 else _AGAINST for i, v in enumerate(values)]
-    bars = [*zip(starts, values, strict=True), (0.0, own.score)]
-    count = len(bars)
-    with study_figure(6.8, 0.62 + 0.27 * count) as (figure, axes):
-        axes.barh(
-            range(count),
-            [length for _, length in bars],
-            left=[left for left, _ in bars],
-            color=[*fills, _TOTAL],
-            height=0.66,
-        )
-        for row, (left, length) in enumerate(bars[:-1]):
-            axes.plot([left + length] * 2, [row + 0.33, row + 0.67], color=QUIET, linewidth=0.7)
-        low = min(0.0, *(min(left, left + length) for left, length in bars))
-        high = max(0.0, *(max(left, left + length) for left, length in bars))
-        room = (high - low or 1.0) * 0.012
-        for row, (left, length) in enumerate(bars):
-            sign = f"{length:+.3g}" if row < count - 1 else f"{length:.3g}"
-            axes.text(max(left, left + length) + room, row, sign, va="center", fontsize=8, color=INK)
-        axes.axvline(0, color=QUIET, linewidth=0.8)
-        axes.set_yticks(range(count), labels)
-        axes.tick_params(axis="y", length=0, labelcolor=INK)
-        axes.set_ylim(count - 0.4, -0.6)
-        axes.set_xlim(low - 2 * room, high + 9 * room)
-        axes.grid(visible=False, axis="y")
-        axes.spines["left"].set_visible(False)
-        return figure_files(figure, name, caption)
-
-
-def _short(text: str) -> str:
-    text = printable(text)
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+    ends = [Part("residual", own.residual), Part(rest, own.rest)]
+    return waterfall([*parts, *ends], total, own.score, name, caption)
