@@ -31,7 +31,8 @@ def sorted_out(data: Tensor, index: Tensor, k: int, largest: bool) -> tuple[Tens
         )
         values.append([column[i] for i in order[:k]])
         indices.append([int(index[i]) for i in order[:k]])
-    return torch.tensor(values).to(data.dtype), torch.tensor(indices, dtype=torch.int64)
+    wide = torch.tensor(values, dtype=torch.float64)  # not torch's default, which would round a float64
+    return wide.to(data.dtype), torch.tensor(indices, dtype=torch.int64)
 
 
 def cut(data: Tensor, ends: list[int]) -> list[Tensor]:
