@@ -1,8 +1,8 @@
 """Net2Vec: all concepts at once against the released procedure, one concept after the other in torch.
 
-    python bench/net2vec.py [--quick] [--images N] [--retrain]
+    python bench/net2vec.py [--quick] [--images N] [--side 7|14|28] [--every-concept] [--retrain]
 
-A layer of 512 units of 7 x 7 (as the last layers of VGG16 and ResNet18 are), 1,197 concepts, masks of 112 x 112, some
+A layer of 512 units of 7 x 7 (as the last layers of VGG16 and ResNet18 are; or finer, with --side), 1,197 concepts, masks of 112 x 112, some
 ten concepts an image, their numbers of images spread as in Broden (few frequent ones, many rare ones). Units 7 c mod 512
 and the next fire on concept c.
 
@@ -50,15 +50,15 @@ from fastdissect.packing import join_planes, pack_channels
 from fastdissect.types import ActivationView, Concepts, Counts, LabelChannel, Planes
 from fastdissect.upsampling import make_upsampling
 
-UNITS, SIDE, SIZE, CONCEPTS, AN_IMAGE = 512, 7, (112, 112), 1197, 10
+UNITS, SIZE, CONCEPTS, AN_IMAGE = 512, (112, 112), 1197, 10
 
 
-def make_layer(images: int, concepts: int) -> tuple[LayerDissection, Planes, NDArray[np.bool_]]:
+def make_layer(images: int, concepts: int, side: int) -> tuple[LayerDissection, Planes, NDArray[np.bool_]]:
     rng = np.random.default_rng(0)
     share = 1 / (np.arange(concepts) + 10.0)
     columns = np.arange(-1, concepts, dtype=np.int32)
-    x = rng.random((images, UNITS, SIDE, SIDE), np.float32)
-    x[x > 1] = 0
+    x = rng.random((images, UNITS, side, side), np.float32)
+    step = SIZE[0] // side
     high = np.float32(0.9985)  # 0.0015 of the cells fire by themselves, some 0.005 in all
     packed = []
     for n in range(images):
@@ -69,13 +69,17 @@ def make_layer(images: int, concepts: int) -> tuple[LayerDissection, Planes, NDA
             height, width = rng.integers(12, 70, 2)
             labels[y : y + height, at : at + width] = c + 1
             channels.append(LabelChannel(0, labels))
-            cells = np.s_[y // 16 : -(-min(y + height, 112) // 16), at // 16 : -(-min(at + width, 112) // 16)]
+            rows, lines = (
+                slice(y // step, -(-min(y + height, 112) // step)),
+                slice(at // step, -(-min(at + width, 112) // step)),
+            )
+            cells = (rows, lines)
             for unit in (7 * c % UNITS, (7 * c + 1) % UNITS):
                 own = x[n, unit][cells]
                 own[rng.random(own.shape) < 0.5] = 1
         packed.append(pack_channels(channels, columns, SIZE, once=False))
     planes = join_planes(iter(packed), SIZE)
-    table = make_upsampling("half-pixel", (SIDE, SIDE), SIZE)
+    table = make_upsampling("half-pixel", (side, side), SIZE)
     thresholds = np.full(UNITS, high, np.float32)
     cells = backend().sift(ActivationView(x, "float32"), keys(thresholds), table.reach, False, False, 1).cells
     area = np.zeros(concepts, np.int64)
@@ -93,7 +97,7 @@ def make_layer(images: int, concepts: int) -> tuple[LayerDissection, Planes, NDA
         concepts=vocabulary,
         shape=x.shape,
         thresholds=thresholds,
-        seen=np.full(UNITS, images * SIDE * SIDE),
+        seen=np.full(UNITS, images * side * side),
         counts=Counts(*none, area, np.ones(UNITS, np.int64)),
         upsampling=table,
         activations=cells,
@@ -161,16 +165,17 @@ class Bound:
         self.call = ctypes.CDLL(str(library)).pixels
         self.call.restype = ctypes.c_float
         rng, tables = np.random.default_rng(0), map_tables(problem.upsampling)
-        self.rows = rng.normal(0, 0.3, (SIDE, SIZE[1])).astype(np.float32)
+        side = self.side = problem.upsampling.cells[0]
+        self.rows = rng.normal(0, 0.3, (side, SIZE[1])).astype(np.float32)
         self.fraction = np.ascontiguousarray(tables.row_fraction)
-        self.first = np.searchsorted(tables.row_start, np.arange(SIDE + 1)).astype(np.int32)
+        self.first = np.searchsorted(tables.row_start, np.arange(side + 1)).astype(np.int32)
         self.label = rng.integers(0, 1 << 16, (SIZE[0], SIZE[1] // 16)).astype(np.uint16)
 
     def seconds(self, repeats: int) -> float:
         """For one mask."""
         pointers = [ctypes.c_void_p(a.ctypes.data) for a in (self.rows, self.fraction, self.first)]
         sizes, label = (
-            (ctypes.c_ssize_t(SIDE), ctypes.c_ssize_t(SIZE[1])),
+            (ctypes.c_ssize_t(self.side), ctypes.c_ssize_t(SIZE[1])),
             ctypes.c_void_p(self.label.ctypes.data),
         )
         ends = ctypes.c_float(0.9), ctypes.c_float(0.1)
@@ -186,11 +191,17 @@ def main() -> None:
     )
     parser.add_argument("--quick", action="store_true", help="150 concepts, 400 images, 3 epochs")
     parser.add_argument("--images", type=int, default=4000)
+    parser.add_argument(
+        "--side", type=int, default=7, choices=(7, 14, 28), help="cells along a map's side (7)"
+    )
+    parser.add_argument(
+        "--every-concept", action="store_true", help="the released procedure in full, not on five"
+    )
     parser.add_argument("--retrain", action="store_true", help="also with the top 1, 2, 4, ... filters")
     options = parser.parse_args()
     concepts, images = (150, 400) if options.quick else (CONCEPTS, options.images)
     settings = SegmentationSettings(epochs=3 if options.quick else 30)
-    layer, planes, train = make_layer(images, concepts)
+    layer, planes, train = make_layer(images, concepts, options.side)
     prepared = seconds(lambda: make_problem(layer, planes, train, settings))
     problem = make_problem(layer, planes, train, settings)
     pairs = int(problem.targets.counts(True).sum())
@@ -215,7 +226,9 @@ def main() -> None:
     found = {name: spread([one[name] for one in rounds]) for name in rounds[0]}
     best = {who: min(counts, key=lambda t, who=who: found[f"{who} {t}"][1]) for who in ("ours", "released")}
     took, trained = time_ours(problem, settings, best["ours"])
-    _, weights = time_released(problem, settings, rows, settings.epochs, best["released"])
+    if options.every_concept:
+        rows = list(range(len(problem)))
+    each, weights = time_released(problem, settings, rows, settings.epochs, best["released"])
     worst = max(float(np.abs(trained.weights[row] - w).max()) for row, w in zip(rows, weights, strict=True))
     scale = float(np.abs(trained.weights).max())
     assert worst < 1e-3 * scale, (worst, scale)
@@ -234,8 +247,8 @@ def main() -> None:
     ]
     active = len(problem.cells.unit)
     beside = {
-        "concepts": len(problem), "images": images, "pairs of train": pairs, "units": UNITS, "cells": SIDE, "size": SIZE,
-        "active share": active / (images * UNITS * SIDE * SIDE), "epochs": settings.epochs, "best threads": best,
+        "concepts": len(problem), "images": images, "pairs of train": pairs, "units": UNITS, "cells": options.side, "size": SIZE,
+        "active share": active / (images * UNITS * options.side**2), "epochs": settings.epochs, "best threads": best,
         "preparing, s": prepared, "all epochs, s": took, "largest difference of a weight": worst,
         "largest weight": scale, "torch": torch.__version__,
     }  # fmt: skip
@@ -244,7 +257,9 @@ def main() -> None:
         begin = time.perf_counter()
         retrain_top_filters(vectors, layer, planes, train)
         beside["retraining with 1, 2, 4, ... 224 filters, s"] = time.perf_counter() - begin
-    write("net2vec", table, **beside)
+    if options.every_concept:
+        beside["released, every concept and epoch, s"] = each * pairs * settings.epochs / 1e6
+    write("net2vec" if options.side == 7 else f"net2vec-{options.side}", table, **beside)
     for name, value in beside.items():
         sys.stdout.write(f"{name}: {value}\n")
 
