@@ -1,6 +1,7 @@
 """fastdissect: what has this network learned? Exact, one-pass Network Dissection with a compiled core.
 
     d = fd.dissect(model, data, layers=["layer3", "layer4"])     the whole chain
+    fd.pilot, fd.dissect_shard, fd.merge                         the same in parts, on machines that share a folder
     q = fd.TopQuantile(units, quantile=0.005, total=n)           exact thresholds of a stream
     fd.count_intersections(activations, thresholds, labels)      the tally on plain arrays
 
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
     from fastdissect.intersections import count_intersections
     from fastdissect.kernels import set_num_threads
     from fastdissect.kernels.selection import available as backends
+    from fastdissect.merging import merge
     from fastdissect.results import Dissection, LayerDissection, load
+    from fastdissect.sharding import dissect_shard, pilot
     from fastdissect.tally import read_tally
     from fastdissect.top_quantile import TopQuantile
     from fastdissect.types import Counts, Profile
@@ -43,8 +46,11 @@ _WHERE = {
     "backends": "kernels.selection",
     "count_intersections": "intersections",
     "dissect": "dissection",
+    "dissect_shard": "sharding",
     "export": "exporting.writing",
     "load": "results",
+    "merge": "merging",
+    "pilot": "sharding",
     "read_tally": "tally",
     "set_num_threads": "kernels",
 }
@@ -64,10 +70,13 @@ __all__ = [
     "count_intersections",
     "datasets",
     "dissect",
+    "dissect_shard",
     "export",
     "load",
+    "merge",
     "methods",
     "models",
+    "pilot",
     "read_tally",
     "reports",
     "set_num_threads",

@@ -43,6 +43,7 @@ class BatchSource:
     images: int
     input_size: tuple[int, int]
     mask_size: tuple[int, int]
+    batch_size: int
     replays = False  # True: it can only begin at the first image; earlier batches come again
 
     def example(self) -> torch.Tensor:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from fastdissect.errors import ActivationError, SettingError
 from fastdissect.first_passes import CountPass, ValuePass
+from fastdissect.guesses import Guess
 from fastdissect.kernels import Sifted
 from fastdissect.sifting import LayerSifter, Sieved
 from fastdissect.top_values import GROWTH
@@ -42,6 +43,7 @@ class LayerCollector:
         spill: folder for cells that do not fit the memory in the last pass.
         omit: unusable cells are left out instead of being an error.
         thresholds: float32 [units], from elsewhere.
+        guess: this is one of several shards: one pass, and cells beyond the memory go to disk.
 
     Raises:
         SettingError: thresholds of another length than `units`.
@@ -62,6 +64,7 @@ class LayerCollector:
         spill: Path,
         omit: bool = False,
         thresholds: NDArray[np.float32] | None = None,
+        guess: Guess | None = None,
     ) -> None:
         if thresholds is not None and thresholds.shape != (shape[0],):
             raise SettingError(
@@ -70,7 +73,8 @@ class LayerCollector:
         self.layer, self.shape, self.kind, self.images, self.profile = layer, shape, kind, images, profile
         self.upsampling, self.memory, self.spill, self.omit = upsampling, memory, spill, omit
         self.device_memory = device_memory
-        self.passes = 1 if thresholds is not None else passes
+        self.guess = guess
+        self.passes = 1 if thresholds is not None or guess is not None else passes
         self.pass_ = 0
         self.known = thresholds
         self.checksums: list[int] = []  # of the first pass, one a batch
@@ -91,6 +95,7 @@ class LayerCollector:
                 self.upsampling,
                 thresholds=self.known,
                 omit=self.omit,
+                guess=self.guess,
             )
         elif self.passes == 2:
             self.stage = self._value_pass()
@@ -181,6 +186,9 @@ class LayerCollector:
             return
         sifter.prune()
         if sifter.nbytes <= limit:
+            return
+        if sifter.is_part:
+            sifter.spill(self.spill)
             return
         if self.profile.population == "upsampled":
             raise SettingError(

@@ -5,26 +5,47 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastdissect.collecting import LayerCollector
 from fastdissect.counting import Counter
 from fastdissect.errors import DeviceMemoryError
-from fastdissect.image_records import ImageRecords
 from fastdissect.kernels.stores import cells_on_host
 from fastdissect.layer import LayerDissection
-from fastdissect.types import Concepts, Profile
+from fastdissect.sifting import Sieved
+from fastdissect.types import Concepts, Planes, Profile, Upsampling
 
-__all__ = ["conclude"]
+__all__ = ["Collected", "Recorded", "conclude"]
 
 log = logging.getLogger("fastdissect")
 
 
+class Collected(Protocol):
+    """A layer whose activations have all been read (`LayerCollector`, or several shards' parts)."""
+
+    @property
+    def layer(self) -> str: ...
+    @property
+    def shape(self) -> tuple[int, int, int]: ...
+    @property
+    def upsampling(self) -> Upsampling: ...
+    def finish(self) -> Sieved: ...
+
+
+class Recorded(Protocol):
+    """What was written down of all images (`ImageRecords`, or several shards')."""
+
+    @property
+    def images(self) -> int: ...
+    def planes(self, first: int, last: int) -> Planes: ...
+    def kept(self, layer: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]: ...
+
+
 def conclude(
-    collector: LayerCollector,
-    records: ImageRecords,
+    collector: Collected,
+    records: Recorded,
     concepts: Concepts,
     profile: Profile,
     area: NDArray[np.int64],
@@ -48,6 +69,7 @@ def conclude(
         found = found._replace(cells=cells_on_host(found.cells))
         counter = Counter(found.thresholds, collector.upsampling, concepts, profile)
         counter.add(found.cells, records.planes)
+    means, maxima = records.kept(name) if keep else (None, None)
     layer = LayerDissection(
         name=name,
         profile=profile,
@@ -58,8 +80,8 @@ def conclude(
         counts=counter.counts(area),
         upsampling=collector.upsampling,
         activations=cells_on_host(found.cells) if keep else None,
-        means=records.means[name].close() if keep else None,
-        maxima=records.maxima[name].close() if keep else None,
+        means=means,
+        maxima=maxima,
     )
     if layer.undetermined:
         most = int(found.seen.max())

@@ -20,30 +20,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastdissect.caching import cache_folder
-from fastdissect.conventions import profile as profile_of
-from fastdissect.directions import Directions, checked_directions, mixed_layers
-from fastdissect.forward_options import checked_forward, in_channels_last
-from fastdissect.models import (
-    Preprocessing,
-    TokenGrid,
-    layer_names,
-    load_model,
-    resolve_layer,
-    resolve_layers,
-)
+from fastdissect.directions import Directions
+from fastdissect.distributed import dissect_together, ranks_here
+from fastdissect.forward_options import in_channels_last
+from fastdissect.models import Preprocessing, TokenGrid
+from fastdissect.opening import open_run
 from fastdissect.out_folder import finished_run, prepare, work_folder
 from fastdissect.results import Dissection, LayerDissection, load
 from fastdissect.resuming import Checkpoints
 from fastdissect.running import Run
-from fastdissect.settings import (
-    RunSettings,
-    check_choices,
-    checked_device,
-    checked_kept,
-    checked_thresholds,
-    parse_size,
-)
-from fastdissect.sources import data_key, open_source
 from fastdissect.types import Concepts, Profile
 
 __all__ = ["dissect"]
@@ -133,57 +118,47 @@ def dissect(
     Source: Network Dissection (Bau, Zhou et al. 2017); the one-pass computation is our formulation.
     """
     started = time.time()
-    convention = profile_of(profile, **conventions, **({} if quantile is None else {"quantile": quantile}))
-    check_choices(
-        nan,
-        passes,
-        batch_size=(batch_size, 1),
-        memory=(memory, 1),
-        device_memory=(device_memory, 1),
-        images=(images, 1),
-        workers=(workers, 0),
-    )
-    target = checked_device(device)
-    loaded = load_model(model, preprocessing=preprocessing)
-    names = resolve_layers(loaded.module, layers) if len(layers) or not directions else ()
-    asked = {own: resolve_layer(loaded.module, own) for own in mixed_layers(directions)}
-    mixes = checked_directions(directions, asked, (*layer_names(loaded.module), *names))
-    names = (*names, *mixes)
-    source, vocabulary = open_source(
+    opened = open_run(
+        model,
         data,
-        concepts,
-        loaded.preprocessing,
-        convention,
-        size=parse_size(size, "size"),
-        mask_size=parse_size(mask_size, "mask_size"),
+        layers,
+        quantile=quantile,
+        profile=profile,
+        device=device,
+        dtype=dtype,
+        compile=compile,
+        channels_last=channels_last,
+        thresholds=thresholds,
+        directions=directions,
         batch_size=batch_size,
         workers=workers,
+        size=size,
+        mask_size=mask_size,
+        preprocessing=preprocessing,
         images=images,
-    )
-    settings = RunSettings(
-        profile=convention,
-        layers=names,
-        images=source.images,
-        input_size=source.input_size,
-        mask_size=source.mask_size,
-        batch_size=batch_size,
-        device=str(target),
+        concepts=concepts,
         nan=nan,
         layout=layout,
         tokens=tokens,
         memory=memory,
         device_memory=device_memory,
-        passes=None if passes == "auto" else int(passes),
-        kept=checked_kept(activations, names),
-        forward=checked_forward(
-            loaded.module, target, dtype=dtype, compile=compile, channels_last=channels_last
-        ),
-        thresholds=checked_thresholds(thresholds, names),
-        directions=mixes,
+        passes=passes,
+        activations=activations,
+        **conventions,
     )
-    content = data_key(source, vocabulary)
-    key = settings.key(loaded, content)
+    settings, source, key = opened.settings, opened.source, opened.key
     folder = None if out is None else Path(out)
+    ranks = ranks_here()
+    if ranks is not None:
+        return dissect_together(
+            opened,
+            ranks,
+            folder,
+            fresh=fresh,
+            cache=cache,
+            checkpoint_seconds=checkpoint_seconds,
+            progress=progress,
+        )
     if folder is not None:
         prepare(folder, fresh)
         finished = finished_run(folder, key)
@@ -192,24 +167,27 @@ def dissect(
     place = None if cache is None else cache_folder() if cache == "auto" else Path(cache)
     with (
         work_folder(folder) as work,
-        in_channels_last(loaded.module, settings.forward),
+        in_channels_last(opened.loaded.module, settings.forward),
         contextlib.closing(
-            Run(settings, loaded, source, vocabulary, target, Checkpoints(work, key), place, progress)
+            Run(
+                settings,
+                opened.loaded,
+                source,
+                opened.concepts,
+                opened.device,
+                Checkpoints(work, key),
+                place,
+                progress,
+            )
         ) as run,
     ):
         run.collect(checkpoint_seconds if folder else None)
         results = run.conclude()
-        record = {
-            **settings.record(loaded, content),
-            "data": source.name,
-            "concepts": len(vocabulary),
-            **run.record(),
-            "seconds": round(time.time() - started, 3),
-        }
+        record = {**opened.record(), **run.record(), "seconds": round(time.time() - started, 3)}
         image_names = tuple(source.image_name(i) for i in range(run.records.images))
         if folder is None:
             results = {name: _in_memory(layer) for name, layer in results.items()}
-        dissection = Dissection(results, convention, vocabulary, image_names, record)
+        dissection = Dissection(results, settings.profile, opened.concepts, image_names, record)
         if folder is None:
             return dissection
         dissection.save(folder)

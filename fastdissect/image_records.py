@@ -33,6 +33,7 @@ class ImageRecords:
         rows: images of an interrupted run to go on after; 0: begin.
         index: of the planes that it had packed so far.
         whole: it had packed all of them. (With neither, they came from the cache.)
+        first: number of the first image: a shard's.
 
     Raises:
         OutputError: a file of the interrupted run was cut, or an image or its masks have changed since.
@@ -48,8 +49,9 @@ class ImageRecords:
         rows: int = 0,
         index: Planes | None = None,
         whole: bool = False,
+        first: int = 0,
     ) -> None:
-        self.folder, self.mask_size, self.cache = folder, mask_size, cache
+        self.folder, self.mask_size, self.cache, self.first = folder, mask_size, cache, first
         self.store: PlaneStore | None = None  # whole planes: of an earlier run, or finished
         self.writer: PlaneWriter | None = None
         self.means: dict[str, Stream] = {}
@@ -109,7 +111,8 @@ class ImageRecords:
         """
         assert batch.planes is not None
         block = join_planes(batch.planes, self.mask_size)
-        old = self._digests.read()[batch.first : batch.first + len(batch.images)]
+        at = batch.first - self.first
+        old = self._digests.read()[at : at + len(batch.images)]
         new = _digests(batch.digests, block)[: len(old)]
         changed = np.flatnonzero((old != new).any(1)) + batch.first
         if len(changed):
@@ -122,8 +125,9 @@ class ImageRecords:
             OutputError: the content of an image or its masks is another one; names at most ten.
         """
         digests, changed = self._digests.read(), []
-        for index, stamp in enumerate(self._stamps.read().tolist()):
-            if stamp_of(source.dataset, index) != stamp and not _is_same(source, index, digests[index]):
+        for index, stamp in enumerate(self._stamps.read().tolist(), self.first):
+            digest = digests[index - self.first]
+            if stamp_of(source.dataset, index) != stamp and not _is_same(source, index, digest):
                 changed.append(source.image_name(index))
                 if len(changed) == AT_MOST:
                     break
@@ -141,12 +145,12 @@ class ImageRecords:
         assert self.cache is not None
         assert self.writer is not None
         source, digests = self.cache.source, self._digests.read()
-        for index in range(rows):
+        for index in range(self.first, self.first + rows):
             try:
                 digest, planes = pack_image(source, index)
             except FastdissectError as error:
                 raise self._changed([source.image_name(index)]) from error
-            if content_digest(digest, planes, 0) != digests[index].tobytes():
+            if content_digest(digest, planes, 0) != digests[index - self.first].tobytes():
                 raise self._changed([source.image_name(index)])
             self.writer.add(planes)
         if rows == source.images:
@@ -157,7 +161,7 @@ class ImageRecords:
         if self.writer is None:
             return
         self.store, self.writer = self.writer.finish(), None
-        if self.cache is not None:
+        if self.cache is not None and len(self.store) == self.cache.source.images:  # not of a shard
             self.cache.keep(self.store, self._stamps.read())
 
     @property
@@ -175,9 +179,14 @@ class ImageRecords:
         return self.writer.index()
 
     def planes(self, first: int, last: int) -> Planes:
-        """Planes of images first ... last - 1, after `finish`."""
+        """Planes of images first ... last - 1, after `finish`; of a shard, counted from its first image."""
         assert self.store is not None
-        return self.store.block(first, last)
+        shift = 0 if self.whole else self.first
+        return self.store.block(first + shift, last + shift)
+
+    def kept(self, layer: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Means and maxima of a layer, [images, units], mapped from their files; no more can be added."""
+        return self.means[layer].close(), self.maxima[layer].close()
 
     def close(self) -> None:
         """Close all files, also where one of them cannot be written any more."""

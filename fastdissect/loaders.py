@@ -94,6 +94,7 @@ class LoaderBatches(BatchSource):
         self.mask_size = mask_size or ((height + 1) // 2, (width + 1) // 2)
         self._columns, self._once = columns_of(concepts), once
         self._example = torch.zeros_like(images[:1])
+        self.batch_size = getattr(loader, "batch_size", None) or len(images)
         self.fingerprint = hashlib.blake2b(
             "".join(_digest(array) for array in (images, labels)).encode(), digest_size=16
         ).hexdigest()

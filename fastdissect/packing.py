@@ -17,6 +17,7 @@ __all__ = [
     "ImagePlanes",
     "columns_of",
     "content_digest",
+    "join_blocks",
     "join_planes",
     "no_planes",
     "pack_channels",
@@ -122,6 +123,26 @@ def join_planes(images: Iterable[ImagePlanes], size: tuple[int, int]) -> Planes:
         pixels=joined("pixels"),
         word_row=np.concatenate(row),
         words=joined("words"),
+    )
+
+
+def join_blocks(blocks: Sequence[Planes], size: tuple[int, int]) -> Planes:
+    """Blocks of consecutive images as one."""
+    base = np.cumsum([0, *(len(block.words) for block in blocks)])
+    starts = [np.zeros(1, np.int64), *(np.diff(block.plane_start) for block in blocks)]
+    none = no_planes(size)
+
+    def joined(name: str) -> NDArray[Any]:
+        return np.concatenate([getattr(none, name), *(getattr(block, name) for block in blocks)])
+
+    rows = [np.where(b.word_row < 0, -1, b.word_row + first) for b, first in zip(blocks, base, strict=False)]
+    return Planes(
+        size,
+        np.concatenate(starts).cumsum(),
+        joined("concept"),
+        joined("pixels"),
+        np.concatenate([none.word_row, *rows]),
+        joined("words"),
     )
 
 

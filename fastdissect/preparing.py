@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -12,6 +13,7 @@ from fastdissect.activations import LayerHooks
 from fastdissect.batches import BatchSource
 from fastdissect.collecting import LayerCollector
 from fastdissect.device_arrays import is_on_device, where
+from fastdissect.guesses import Guess, no_guess
 from fastdissect.kernels.stores import free_memory
 from fastdissect.models import receptive_field
 from fastdissect.planning import LayerShape, Plan, device_shares, make_plan
@@ -25,9 +27,19 @@ log = logging.getLogger("fastdissect")
 
 
 def meet_layers(
-    settings: RunSettings, hooks: LayerHooks, source: BatchSource, device: torch.device, work: Path
+    settings: RunSettings,
+    hooks: LayerHooks,
+    source: BatchSource,
+    device: torch.device,
+    work: Path,
+    images: int | None = None,
+    guesses: Mapping[str, Guess] | None = None,
 ) -> tuple[Plan, dict[str, LayerCollector]]:
     """Plan and collectors {layer: collector}, in the order of settings.layers; `work` takes what is spilled.
+
+    Args:
+        images: of a shard, for its memory; the thresholds' ranks are the whole set's.
+        guesses: what a shard sifts from, {layer: guess}; a layer without one begins with no bound. None: no shard.
 
     Raises:
         LayerError, ActivationError: a layer that is not called once, or whose output is no map.
@@ -45,13 +57,13 @@ def meet_layers(
         shapes[name] = LayerShape(units, height, width, view.kind, upsampling)
     plan = make_plan(
         {name: shapes[name] for name in settings.layers},
-        settings.images,
+        images or settings.images,
         settings.profile,
         memory=settings.memory,
-        passes=settings.passes,
+        passes=settings.passes if guesses is None else 1,
         known=frozenset(settings.thresholds),
     )
-    shares = device_shares(shapes, settings.images, settings.profile, places, budgets)
+    shares = device_shares(shapes, images or settings.images, settings.profile, places, budgets)
     collectors = {}
     for number, name in enumerate(settings.layers):
         shape, own = shapes[name], plan.layers[name]
@@ -69,6 +81,7 @@ def meet_layers(
             spill=work / f"layer-{number}",
             omit=settings.nan == "omit",
             thresholds=settings.thresholds.get(name),
+            guess=None if guesses is None else guesses.get(name, no_guess(shape.units)),
         )
     return plan, collectors
 

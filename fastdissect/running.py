@@ -6,7 +6,7 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from fastdissect.concluding import conclude
 from fastdissect.counting import concept_area
 from fastdissect.device_arrays import is_on_device
 from fastdissect.errors import DataError, DeviceMemoryError, OutputError, SettingError
+from fastdissect.guesses import Guess
 from fastdissect.image_records import ImageRecords
 from fastdissect.interruption import hold_interrupts
 from fastdissect.kernels import Sifted
@@ -46,6 +47,9 @@ class Run:
         checkpoints: of the folder in which everything unfinished lies; the newest one is gone on from.
         cache: folder of the plane cache; None: no cache.
         show: progress bars; None: on a terminal.
+        images: the first image of a shard, and the one after its last; None: all.
+        guesses: what the shard sifts from, {layer: guess}; None: no shard.
+        after_batch: is called with the run after each batch of a shard; it may raise the layers' bounds.
     """
 
     def __init__(
@@ -58,6 +62,10 @@ class Run:
         checkpoints: Checkpoints,
         cache: Path | None,
         show: bool | None,
+        *,
+        images: tuple[int, int] | None = None,
+        guesses: Mapping[str, Guess] | None = None,
+        after_batch: Callable[[Run], None] | None = None,
     ) -> None:
         self.settings, self.source, self.concepts = settings, source, concepts
         self.checkpoints, self.show = checkpoints, show
@@ -70,11 +78,20 @@ class Run:
             options=settings.forward,
             mixes=settings.directions,
         )
+        self.first, self.last = images or (0, source.images)
+        self.after_batch = after_batch
         self.plan, self.collectors = meet_layers(
-            settings, self.hooks, source, self.device, checkpoints.folder
+            settings,
+            self.hooks,
+            source,
+            self.device,
+            checkpoints.folder,
+            images=self.last - self.first,
+            guesses=guesses,
         )
         self.maps = self.hooks.explanations
-        self.pass_ = self.position = self.resumed = 0
+        self.pass_ = self.resumed = 0
+        self.position = self.first
         self.settled = True  # False within a batch: some layers have seen it, others have not
         self.begun: dict[
             str, tuple[int, Callable[[], Sifted]]
@@ -101,7 +118,7 @@ class Run:
         own = PlaneCache(cache, self.source) if isinstance(self.source, DatasetBatches) else None
         units = {name: c.shape[0] for name, c in self.collectors.items() if name in settings.kept}
         if checkpoint is None:
-            return ImageRecords(folder, settings.mask_size, own, units)
+            return ImageRecords(folder, settings.mask_size, own, units, first=self.first)
         arrays = {name: checkpoint.arrays.get(f"planes/{name}") for name in INDEX}
         index = {name: array for name, array in arrays.items() if array is not None}
         return ImageRecords(
@@ -112,6 +129,7 @@ class Run:
             rows=checkpoint.state["seen"],
             index=index_from(index, settings.mask_size) if index else None,
             whole=checkpoint.state["whole"],
+            first=self.first,
         )
 
     def _go_on_from(self, checkpoint: Checkpoint) -> None:
@@ -137,11 +155,11 @@ class Run:
                 with hold_interrupts(), self._step():
                     more = self._end_pass()
                     if more and checkpoint_seconds is not None:
-                        self._checkpoint()
+                        self.checkpoint()
         except KeyboardInterrupt:
             if checkpoint_seconds is not None and self.settled:
                 with hold_interrupts():
-                    self._checkpoint()
+                    self.checkpoint()
             raise
 
     @contextlib.contextmanager
@@ -155,22 +173,44 @@ class Run:
         what = "dissecting" if self.pass_ == 0 else f"pass {self.pass_ + 1}"
         needed = tuple(name for name, collector in self.collectors.items() if collector.pass_ == self.pass_)
         hooks = self.hooks.only(needed)
-        again = self.source.replays and self.position > 0
+        again = self.source.replays and self.position > self.first
         planes = (self.pass_ == 0 and self.records.wants_planes) or again
         begin = self.position
-        with progress_bar(what, self.source.images, begin, show=self.show) as advance:
+        count = self.last - self.first
+        with progress_bar(what, count, begin - self.first, show=self.show) as advance:
             for batch in self.source.batches(begin, planes):
+                if not self._is_own(batch):
+                    if batch.first >= self.last:
+                        break
+                    continue
                 if again and batch.first < begin:
                     self._check_again(batch, begin)
                     continue
                 with hold_interrupts(), self._step():
                     self._one_batch(batch, hooks)
                     if checkpoint_seconds is not None and time.monotonic() - saved > checkpoint_seconds:
-                        self._checkpoint()
+                        self.checkpoint()
                         saved = time.monotonic()
                 advance(len(batch.images))
-        if not self.position:
+                if self.after_batch is not None:
+                    self.after_batch(self)
+        if self.position == self.first:
             raise DataError(f"{self.source.name}: expected at least one image; got none")
+
+    def _is_own(self, batch: Batch) -> bool:
+        """False: a batch of another shard.
+
+        Raises:
+            DataError: it belongs to two.
+        """
+        end = batch.first + len(batch.images)
+        if batch.first < self.first < end or batch.first < self.last < end:
+            raise DataError(
+                f"{self.source.name}: expected whole batches in each shard; one has images {batch.first} to {end - 1}, and "
+                f"the shard those from {self.first} to {self.last - 1}; give the loader one batch size, and --batch-size "
+                "the same"
+            )
+        return self.first <= batch.first < self.last
 
     def _check_again(self, batch: Batch, begin: int) -> None:
         """A batch that was run before the interruption: it must be the same."""
@@ -209,6 +249,10 @@ class Run:
         if not is_on_device(view.data):
             self._settle(name)
 
+    def settle(self) -> None:
+        """End all sifting that is under way."""
+        self._settle(*self.collectors)
+
     def _settle(self, *layers: str) -> None:
         for name in layers:
             if name in self.begun:
@@ -229,10 +273,11 @@ class Run:
             self.records.finish()
         more = [collector.end_pass() for collector in self.collectors.values()]  # all of them end it
         if any(more):
-            self.pass_, self.position = self.pass_ + 1, 0
+            self.pass_, self.position = self.pass_ + 1, self.first
         return any(more)
 
-    def _checkpoint(self) -> None:
+    def checkpoint(self) -> None:
+        """Write down all that is needed to go on from here."""
         self._settle(*self.collectors)
         arrays: dict[str, NDArray[Any]] = {}
         layers = {}

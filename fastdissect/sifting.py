@@ -22,9 +22,10 @@ from numpy.typing import NDArray
 from fastdissect.cell_store import CellStore
 from fastdissect.device_arrays import to_host
 from fastdissect.errors import ActivationError, SettingError
+from fastdissect.guesses import Guess, at_least
 from fastdissect.kernels import Fault, Sifted
 from fastdissect.kernels.keys import keys
-from fastdissect.kernels.stores import begin_sift, with_room
+from fastdissect.kernels.stores import begin_sift, cells_on_host, with_room
 from fastdissect.ranks import rank_bounds
 from fastdissect.readout import thresholds_at, usable
 from fastdissect.spilling import PART, empty_cells, join_on_disk, open_part, write_part
@@ -66,6 +67,7 @@ class LayerSifter:
         upsampling: tables from map to mask.
         thresholds: float32 [units], to sift with known thresholds (later passes; thresholds from elsewhere).
         omit: unusable cells are left out instead of being an error.
+        guess: this is one of several shards, and retains only what is above the guess; `part` then gives its cells.
 
     Raises:
         SettingError: `omit` where the quantile is over upsampled maps.
@@ -82,6 +84,7 @@ class LayerSifter:
         *,
         thresholds: NDArray[np.float32] | None = None,
         omit: bool = False,
+        guess: Guess | None = None,
     ) -> None:
         if omit and profile.population == "upsampled":
             raise SettingError(
@@ -90,7 +93,12 @@ class LayerSifter:
         self.layer, self.shape, self.kind, self.omit = layer, shape, kind, omit
         self.profile, self.upsampling = profile, upsampling
         self.known = None if thresholds is None else np.array(thresholds, np.float32)
+        self.guess = guess if self.known is None else None
+        self.is_part = guess is not None
         bounds = np.zeros(shape[0], np.uint32) if self.known is None else keys(self.known)
+        if self.guess is not None:
+            bounds = self.guess.bounds.copy()
+        self.at_least = np.zeros(shape[0], np.int64)  # cells not below the guess, of tied units
         self.store = CellStore(kind, upsampling, profile.population == "upsampled", bounds)
         self.images = 0  # seen so far
         self.missing = np.zeros(shape[0], np.int64)
@@ -163,6 +171,8 @@ class LayerSifter:
             if sifted.fault is None:
                 self.images += images
                 self.missing = self.missing + sifted.missing
+                if self.guess is not None:
+                    self.at_least = self.at_least + at_least(view, self.guess)
                 with_room(self.store, lambda: self.store.append(sifted.cells))
                 if self.known is None:
                     self._rise()
@@ -197,13 +207,22 @@ class LayerSifter:
             self.store.raise_to(self.deepest)
         self._forget()
 
+    def rise_to(self, bounds: NDArray[np.uint32]) -> None:
+        """Raise the bounds to keys that no threshold is below, and forget what they leave behind."""
+        own = to_host(self.store.bounds)
+        if (bounds > own).any():
+            self.store.bounds = np.maximum(own, bounds)
+            if self.store.parts:
+                self._forget()
+
     def _forget(self) -> None:
         self.store.forget()
         self._pruned = self.nbytes
 
     def spill(self, folder: Path) -> None:
-        """Move the cells in memory to disk; only with known thresholds, where they are final."""
-        assert self.known is not None
+        """Move the cells in memory to disk; with known thresholds, where they are final, or of a shard, whose cells are
+        joined once more."""
+        assert self.known is not None or self.is_part
         if self.store.parts:
             self.prune()
             self.store.leave_device()
@@ -235,12 +254,27 @@ class LayerSifter:
         self.spilled = []
         return Sieved(thresholds, seen, store.parts[0])
 
+    def part(self, folder: Path) -> SparseActivations:
+        """A shard's cells: all those within one step of a cell above the bounds (in files of `folder`, if some were
+        spilled)."""
+        self.prune()
+        store, upsampling = self.store, self.upsampling
+        if self.spilled:
+            store.leave_device()
+            parts = [*self.spilled, *store.parts]
+            store.replace(join_on_disk(parts, store.bounds, upsampling.reach, upsampling.ring, folder))
+            self.spilled = []
+        elif not store.parts:
+            store.replace(empty_cells((self.images, *self.shape), self.kind))
+        return cells_on_host(store.parts[0])
+
     def state(self) -> dict[str, NDArray[Any]]:
         """What a checkpoint keeps, the cells pruned first; spilled parts are on disk already."""
         self.prune()
         arrays: dict[str, NDArray[Any]] = {
             "images": np.array(self.images),
             "missing": self.missing,
+            "at_least": self.at_least,
             "bounds": to_host(self.store.bounds),
             "spilled": np.array([part.shape[0] for part in self.spilled], np.int64),
         }
@@ -253,6 +287,7 @@ class LayerSifter:
         """Go on from what `state` gave; `folder` holds the spilled parts."""
         self.images = int(arrays["images"])
         self.missing, self.store.bounds = arrays["missing"], arrays["bounds"]
+        self.at_least = arrays.get("at_least", self.at_least)
         self.spilled = [
             open_part(folder / f"part-{i}", empty_cells((images, *self.shape), self.kind))
             for i, images in enumerate(arrays["spilled"].tolist())

@@ -341,10 +341,10 @@ def test_rehearsal_of_the_whole(rehearsal: Any, load: Loader, monkeypatch: pytes
         assert (row["images"], row["layers"], row["pairs"], row["equal in all runs"]) == (14, 2, 2, "yes")
         assert 0 < row["loop and count"][1] < row["whole"][1]
         assert row["fixed s"] > 0
-    from fastdissect import dissection
+    from fastdissect import opening
     from fastdissect.sources import open_source
 
-    assert dissection.open_source is open_source
+    assert opening.open_source is open_source
 
 
 def test_images_on_the_device_are_dealt_in_order(load: Loader) -> None:

@@ -23,7 +23,7 @@ from gpu.rows import Rows, Wanted
 from gpu.timing import Device, paired, quartiles
 
 import fastdissect as fd
-from fastdissect import dissection
+from fastdissect import opening
 
 WANTED = Wanted("dissect(), loop and count, over the bare loop", at_most=1.03)
 BATCH, PAIRS = 128, 9
@@ -117,10 +117,10 @@ def one(
 
 def dissected(device: Device, network: Any, source: DeviceImages, layers: tuple[str, ...], dtype: str) -> Any:
     """`dissect()` as it is, but for the source of its batches."""
-    before, dissection.open_source = dissection.open_source, lambda *_, **__: (source, vocabulary())
+    before, opening.open_source = opening.open_source, lambda *_, **__: (source, vocabulary())
     try:
         return fd.dissect(
             network, "device", layers, device=device.place, dtype=dtype, cache=None, progress=False
         )
     finally:
-        dissection.open_source = before
+        opening.open_source = before

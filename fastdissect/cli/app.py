@@ -23,6 +23,7 @@ from fastdissect.cli.explain import explain
 from fastdissect.cli.export import export
 from fastdissect.cli.failing import Commands, report_bug
 from fastdissect.cli.layers import layers
+from fastdissect.cli.merge import merge
 from fastdissect.cli.net2vec import net2vec
 from fastdissect.cli.report import report
 from fastdissect.cli.rotate import rotate
@@ -77,6 +78,7 @@ def version() -> None:
 
 app.command()(demo)
 app.command()(run)
+app.command()(merge)
 app.command()(report)
 app.command()(show)
 app.command()(export)

@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import typer
+
 from fastdissect.cli import reporting, summary
 from fastdissect.cli import run_options as given
 from fastdissect.cli.dissecting import going_on, parse_items, parse_machine, use_threads
+from fastdissect.cli.merge import is_first_rank, run_pilot, run_shard
 from fastdissect.cli.options import (
     Data,
     Model,
@@ -55,6 +58,8 @@ def run(
     device_memory: given.DeviceMemory = None,
     passes: given.Passes = "auto",
     checkpoint_seconds: given.CheckpointSeconds = 60.0,
+    shard: given.ShardOption = None,
+    pilot: given.PilotImages = None,
     cache: given.Cache = "auto",
     activations: given.Activations = True,
     report: given.Report = True,
@@ -65,16 +70,20 @@ def run(
 ) -> None:
     """Dissect a network: thresholds, counts, labels, tables and a report.
 
+    Under torchrun the processes share the images and write one result.
+
     \b
     Example:
       fastdissect run torchvision:resnet18 broden:broden1_224 --layers layer3,layer4 --out out
       fastdissect run net.py:build folder:photos --layers "**.relu" --out out --memory 4GB
+      torchrun --nproc-per-node 4 -m fastdissect run ... --out out
     """
     del verbose, traceback  # their callbacks have seen them
     chosen: dict[str, Any] = {
         "layers": parse_layers(layers),
         **parse_machine(memory, device_memory, passes, cache),
     }
+    cache = chosen.pop("cache")
     check_layout(layout)
     check_dtype(dtype)
     grid, items = parse_tokens(tokens), parse_items(settings, quantile=quantile)
@@ -83,38 +92,44 @@ def run(
 
     convention = conventions.profile(profile, **items)  # before torch is loaded: a wrong name answers at once
     known = None if thresholds is None else _read_thresholds(thresholds)
+    if shard is not None and pilot is not None:
+        raise typer.BadParameter("expected --pilot alone, once, before the shards", param_hint="'--shard'")
     complete = (out / "run.json").exists() and not fresh
-    if complete:
+    if complete and is_first_rank():
         output().print(f"{plain(out)} holds a finished run; checking that it is this one")
 
     import fastdissect
     from fastdissect.models import TokenGrid
 
     use_threads(threads)
+    chosen |= {
+        "profile": convention,
+        "device": device,
+        "dtype": dtype,
+        "compile": compile,
+        "channels_last": channels_last,
+        "thresholds": known,
+        "batch_size": batch_size,
+        "workers": workers,
+        "size": size,
+        "mask_size": mask_size,
+        "images": images,
+        "nan": nan,
+        "layout": layout,
+        "tokens": None if grid is None else TokenGrid(*grid),
+        "activations": activations,
+    }
+    going: dict[str, Any] = {"fresh": fresh, "checkpoint_seconds": checkpoint_seconds, "cache": cache}
     with going_on(fresh):
-        dissection = fastdissect.dissect(
-            model,
-            data,
-            profile=convention,
-            device=device,
-            dtype=dtype,
-            compile=compile,
-            channels_last=channels_last,
-            out=out,
-            thresholds=known,
-            batch_size=batch_size,
-            workers=workers,
-            size=size,
-            mask_size=mask_size,
-            images=images,
-            nan=nan,
-            layout=layout,
-            tokens=None if grid is None else TokenGrid(*grid),
-            activations=activations,
-            fresh=fresh,
-            checkpoint_seconds=checkpoint_seconds,
-            **chosen,
-        )
+        if pilot is not None:
+            run_pilot(model, data, out, pilot, chosen)
+            return
+        if shard is not None:
+            run_shard(model, data, out, shard, chosen | going)
+            return
+        dissection = fastdissect.dissect(model, data, out=out, **chosen, **going)
+        if not is_first_rank():
+            return
         _say(dissection, complete)
         if report:
             page = reporting.write(dissection, fastdissect.datasets.open_dataset(data), out, top_images)

@@ -25,10 +25,12 @@ __all__ = [
     "Nan",
     "Out",
     "Passes",
+    "PilotImages",
     "ProfileName",
     "Quantile",
     "Report",
     "Settings",
+    "ShardOption",
     "Size",
     "Threads",
     "Thresholds",
@@ -122,6 +124,27 @@ DeviceMemory = Annotated[
 ]
 Passes = Annotated[str, _option(_MACHINE, "auto, 1, 2 or 3: the results are the same.")]
 CheckpointSeconds = Annotated[float, _option(_MACHINE, "Time between checkpoints.", min=0)]
+
+_SHARDS = "Several machines without a network"
+ShardOption = Annotated[
+    str | None,
+    _option(
+        _SHARDS,
+        "Run only this part of the images; `fastdissect merge OUT` puts all together.",
+        "--shard",
+        metavar="3/16",
+    ),
+]
+PilotImages = Annotated[
+    int | None,
+    _option(
+        _SHARDS,
+        "Before the shards, once: guess by so many images what they need not keep.",
+        "--pilot",
+        min=1,
+        metavar="IMAGES",
+    ),
+]
 
 _FILES = "Files"
 Cache = Annotated[

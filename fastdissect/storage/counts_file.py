@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from fastdissect.conventions import profile_from_record, profile_record
 from fastdissect.layer import LayerDissection
-from fastdissect.types import AxisTable, Concepts, Counts, Upsampling
+from fastdissect.storage.upsampling_tables import tables_arrays, tables_from, tables_record
+from fastdissect.types import Concepts, Counts
 
 __all__ = ["counts_arrays", "layer_from"]
 
@@ -28,13 +29,7 @@ def counts_arrays(layer: LayerDissection) -> dict[str, NDArray[Any]]:
         "name": layer.name,
         "shape": list(layer.shape),
         "profile": profile_record(layer.profile),
-        "upsampling": {
-            "mode": tables.mode,
-            "cells": list(tables.cells),
-            "size": list(tables.size),
-            "ring": tables.ring,
-            "lerp": [tables.rows.lerp, tables.columns.lerp],
-        },
+        "upsampling": tables_record(tables),
     }
     return {
         "record": np.array(json.dumps(record)),
@@ -48,10 +43,7 @@ def counts_arrays(layer: LayerDissection) -> dict[str, NDArray[Any]]:
         "concept_names": _text(concepts.names),
         "concept_category": concepts.category,
         "categories": _text(concepts.categories),
-        "rows_start": tables.rows.start,
-        "rows_weights": tables.rows.weights,
-        "columns_start": tables.columns.start,
-        "columns_weights": tables.columns.weights,
+        **tables_arrays(tables),
     }
 
 
@@ -62,9 +54,6 @@ def _text(names: tuple[str, ...]) -> NDArray[np.str_]:
 def layer_from(arrays: Mapping[str, NDArray[Any]], stored: Mapping[str, Any]) -> LayerDissection:
     """Build a layer from its arrays; `stored` may hold "sparse", "means" and "maxima"."""
     record = json.loads(str(arrays["record"]))
-    tables = record["upsampling"]
-    rows = AxisTable(arrays["rows_start"], arrays["rows_weights"], bool(tables["lerp"][0]))
-    columns = AxisTable(arrays["columns_start"], arrays["columns_weights"], bool(tables["lerp"][1]))
     return LayerDissection(
         name=record["name"],
         profile=profile_from_record(record["profile"]),
@@ -83,9 +72,7 @@ def layer_from(arrays: Mapping[str, NDArray[Any]], stored: Mapping[str, Any]) ->
             concept_area=arrays["concept_area"],
             mask_area=arrays["mask_area"],
         ),
-        upsampling=Upsampling(
-            tables["mode"], tuple(tables["cells"]), tuple(tables["size"]), rows, columns, bool(tables["ring"])
-        ),
+        upsampling=tables_from(record["upsampling"], arrays),
         activations=stored.get("sparse"),
         means=stored.get("means"),
         maxima=stored.get("maxima"),
