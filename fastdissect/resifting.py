@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +43,7 @@ class Again(NamedTuple):
 
 def write_again(out: Path, again: Again) -> None:
     """Write one round."""
-    arrays = {}
+    arrays: dict[str, NDArray[Any]] = {}
     for number, (name, guess) in enumerate(again.guesses.items()):
         arrays[f"bounds-{number}"] = guess.bounds
         arrays[f"tied-{number}"] = guess.tied.astype(np.int64)
@@ -58,7 +58,7 @@ def read_rounds(out: Path) -> list[Again]:
     Raises:
         OutputError: a file is damaged.
     """
-    rounds = []
+    rounds: list[Again] = []
     while (path := out / "shards" / f"{AGAIN}-{len(rounds) + 1}.safetensors").exists():
         arrays, text = read_tensors(path)
         try:

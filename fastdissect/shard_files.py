@@ -134,7 +134,7 @@ def _read_part(path: Path, name: str, seal: str, seen: int) -> LayerPart:
         shape, kind = tuple(json.loads(text["shape"])), text["kind"]
         cells = SparseActivations(shape, kind, **{field: arrays[field] for field in PART})  # type: ignore[arg-type]
         upsampling = tables_from(json.loads(text["upsampling"]), arrays)
-        kept = {field: np.array(arrays[field]) for field in _KEPT}
+        kept: dict[str, Any] = {field: np.array(arrays[field]) for field in _KEPT}
     except (ValueError, KeyError, TypeError) as error:
         raise OutputError(f"{path} is damaged ({error!r}); run this shard again with --fresh") from error
     if text["name"] != name or shape[0] != seen:
@@ -142,6 +142,5 @@ def _read_part(path: Path, name: str, seal: str, seen: int) -> LayerPart:
             f"{path}: expected layer {name!r} of {seen} images; got {text['name']!r} of {shape[0]}; run this shard "
             "again with --fresh"
         )
-    return LayerPart(
-        name, cells, upsampling=upsampling, **{field: arrays.get(field) for field in _OPTIONAL}, **kept
-    )
+    kept |= {field: arrays.get(field) for field in _OPTIONAL}
+    return LayerPart(name, cells, upsampling=upsampling, **kept)
