@@ -24,14 +24,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastdissect.batches import DatasetBatches
-from fastdissect.datasets.labelled import LabelledImages
-from fastdissect.errors import DataError, OutputError
+from fastdissect.errors import OutputError
 from fastdissect.forward_options import in_channels_last
 from fastdissect.guesses import Guess
 from fastdissect.opening import OpenedRun
 from fastdissect.resuming import Checkpoints, refuse_other
 from fastdissect.running import Run
+from fastdissect.samples import spread_images
 from fastdissect.sifting import LayerSifter
 from fastdissect.storage.tensors_file import read_tensors, write_tensors
 
@@ -70,24 +69,8 @@ def run_pilot(opened: OpenedRun, out: Path, images: int = IMAGES, progress: bool
     Raises:
         DataError: the images cannot be picked: a DataLoader.
     """
-    settings, source = opened.settings, opened.source
-    if not isinstance(source, DatasetBatches):
-        raise DataError(
-            "expected a data set, or its name, for a pilot: it takes images from the whole of it; got a DataLoader; let "
-            "the processes communicate (torchrun), or make a Dataset of it"
-        )
-    chosen = np.unique(np.linspace(0, source.images - 1, min(images, source.images)).round().astype(np.int64))
-    fewer = DatasetBatches(
-        LabelledImages(source.dataset, chosen),
-        source.preprocessing,
-        source.input_size,
-        source.mask_size,
-        source.columns,
-        once=source.once,
-        batch_size=source.batch_size,
-        workers=source.workers,
-        images=len(chosen),
-    )
+    settings = opened.settings
+    fewer = spread_images(opened.source, images, "a pilot")
     tails = [2 * settings.profile.quantile]
     while tails[-1] * 2 <= Fraction(1, 2) and len(tails) < 5:
         tails.append(tails[-1] * 2)
@@ -95,7 +78,7 @@ def run_pilot(opened: OpenedRun, out: Path, images: int = IMAGES, progress: bool
     own = dataclasses.replace(
         settings,
         profile=dataclasses.replace(settings.profile, quantile=tails[-1], readout="inverted-cdf"),
-        images=len(chosen),
+        images=fewer.images,
         passes=1,
         kept=frozenset(),
     )
@@ -118,7 +101,7 @@ def run_pilot(opened: OpenedRun, out: Path, images: int = IMAGES, progress: bool
         run.collect(None)
         bounds = {name: _bounds(collector.stage, tails) for name, collector in run.collectors.items()}
     arrays: dict[str, NDArray[Any]] = {f"layer-{i}": array for i, array in enumerate(bounds.values())}
-    record = {"layers": list(bounds), "tails": [str(tail) for tail in tails], "images": len(chosen)}
+    record = {"layers": list(bounds), "tails": [str(tail) for tail in tails], "images": fewer.images}
     text = {"record": json.dumps(record), "key": json.dumps(opened.key)}
     write_tensors(out / "shards" / _NAME, arrays, text)
     return Pilot(tuple(tails), bounds, _digest(arrays))

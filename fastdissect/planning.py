@@ -26,7 +26,7 @@ from fastdissect.ranks import rank_bounds
 from fastdissect.top_values import GROWTH
 from fastdissect.types import Kind, Profile, Upsampling
 
-__all__ = ["LayerPlan", "LayerShape", "Plan", "available_memory", "device_shares", "make_plan"]
+__all__ = ["LayerPlan", "LayerShape", "Plan", "available_memory", "device_shares", "layer_needs", "make_plan"]
 
 RETAINED = 8  # retained cells over the quantile
 FLOOR = 8 << 20  # bytes that every layer may take
@@ -91,7 +91,7 @@ def make_plan(
         SettingError: not even three passes fit, or the profile allows only one and it does not fit.
     """
     budget = available_memory() if memory is None else memory
-    needs = {name: _needs(shape, images, profile) for name, shape in layers.items()}
+    needs = {name: layer_needs(shape, images, profile) for name, shape in layers.items()}
     for name in layers:
         if profile.population == "upsampled" and passes not in (None, 1) and name not in known:
             raise SettingError(
@@ -105,7 +105,9 @@ def make_plan(
     if profile.population == "upsampled" and memory is None:
         least = dict.fromkeys(least, FLOOR)  # an estimate, and no promise to keep: begin and see
     elif passes == 1 and profile.population == "raw":  # a layer that outgrows its share goes on as two passes
-        least = {name: min(need, _needs(layers[name], images, profile)[2]) for name, need in least.items()}
+        least = {
+            name: min(need, layer_needs(layers[name], images, profile)[2]) for name, need in least.items()
+        }
     if sum(least.values()) > budget:
         name = max(least, key=lambda name: least[name])
         raise SettingError(
@@ -141,7 +143,7 @@ def device_shares(
         places: where each layer's output lies: "cpu", "cuda:0", ...
         budgets: bytes for the retained cells on each device.
     """
-    needs = {name: _needs(shape, images, profile)[1] for name, shape in layers.items()}
+    needs = {name: layer_needs(shape, images, profile)[1] for name, shape in layers.items()}
     together = {place: sum(needs[name] for name in layers if places[name] == place) for place in budgets}
     return {
         name: budgets[place] * needs[name] / together[place] if place in budgets else math.inf
@@ -170,7 +172,8 @@ def _why(
     }[fits]
 
 
-def _needs(shape: LayerShape, images: int, profile: Profile) -> dict[int, float]:
+def layer_needs(shape: LayerShape, images: int, profile: Profile) -> dict[int, float]:
+    """Bytes that a layer may need in one, two and three passes, by the figures above."""
     values = images * shape.height * shape.width
     width = 4 if shape.kind == "float32" else 2
     share = min(1.0, RETAINED * float(profile.quantile))

@@ -1,0 +1,195 @@
+"""Forecast: what a run will need, from a sample of its images that goes through the whole chain.
+
+    disk      canonical cells, means and maxima, counts; the cells of the sample, times images / sample
+    memory    the retained cells of a layer that takes one pass: what stays of the store and, while it is pruned, what it had
+              grown to (PRUNING times the cells that a run ends with); never more than the layer's share of the budget
+    time      network, decoding and sifting per image from the sample's later batches; counting from its records
+
+A unit's retained cells grow with the images, since each image brings its share of cells above the threshold: the sample's
+threshold is another one than the whole set's, its tail is the same.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from fastdissect.collecting import LayerCollector
+from fastdissect.forward_options import in_channels_last
+from fastdissect.opening import OpenedRun
+from fastdissect.planning import LayerPlan, LayerShape, layer_needs, make_plan
+from fastdissect.resuming import Checkpoints
+from fastdissect.running import Run
+from fastdissect.samples import spread_images
+from fastdissect.settings import peak_memory
+from fastdissect.storage.layer_files import write_layer
+from fastdissect.top_values import GROWTH
+
+__all__ = ["Forecast", "LayerForecast", "forecast"]
+
+PRUNING = 1 + GROWTH  # a prune holds the grown store, and what stays of it
+
+
+@dataclass(frozen=True)
+class LayerForecast:
+    """One layer: its maps, how it will be read, bytes in memory and on disk, seconds to sift and count."""
+
+    units: int
+    cells: tuple[int, int]
+    plan: LayerPlan
+    memory: int
+    disk: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a run will need.
+
+    Attributes:
+        images: of the run. sample: of the forecast.
+        layers: {name: forecast}.
+        network: seconds for reading images and the forward passes of one pass over the data.
+        passes: over the data.
+        planes: bytes on disk of packed masks, while it runs (and in the cache).
+        base: bytes of memory that the process holds beside retained cells: the network, a batch, the libraries.
+    """
+
+    images: int
+    sample: int
+    layers: dict[str, LayerForecast]
+    network: float
+    passes: int
+    planes: int
+    base: int
+
+    @property
+    def memory(self) -> int:
+        """Bytes of the retained cells of all layers."""
+        return sum(layer.memory for layer in self.layers.values())
+
+    @property
+    def disk(self) -> int:
+        """Bytes of the results."""
+        return sum(layer.disk for layer in self.layers.values())
+
+    @property
+    def seconds(self) -> float:
+        """Of the whole run."""
+        return self.network * self.passes + sum(layer.seconds for layer in self.layers.values())
+
+
+def forecast(opened: OpenedRun, sample: int = 64) -> Forecast:
+    """Run a sample of the images, and predict the whole.
+
+    Args:
+        sample: images; at least three batches, so that the first, which is slow, can be left out.
+
+    Raises:
+        DataError: images cannot be picked: a DataLoader.
+        SettingError: the layers do not fit the memory.
+    """
+    settings = opened.settings
+    fewer = spread_images(opened.source, max(sample, 3 * opened.source.batch_size), "a forecast")
+    own = dataclasses.replace(settings, images=fewer.images, passes=1, memory=None)
+    ends: list[tuple[float, float, int]] = []  # (clock, seconds in sifting, images) after each batch
+
+    def note(run: Run) -> None:
+        ends.append((time.perf_counter(), run.kernel_seconds, run.position))
+
+    with (
+        tempfile.TemporaryDirectory(prefix="fastdissect-") as work,
+        in_channels_last(opened.loaded.module, settings.forward),
+        contextlib.closing(
+            Run(
+                own,
+                opened.loaded,
+                fewer,
+                opened.concepts,
+                opened.device,
+                Checkpoints(Path(work), {}),
+                None,
+                False,
+                after_batch=note,
+            )
+        ) as run,
+    ):
+        begun = time.perf_counter()
+        run.collect(None)
+        collected = time.perf_counter()
+        base = (peak_memory() or 0) - sum(c.nbytes for c in run.collectors.values())
+        results = run.conclude()
+        counting = time.perf_counter() - collected
+        whole, more = settings.images, settings.images / fewer.images
+        plan = _plan(opened, run)
+        outside, sifting = _rates(begun, ends)
+        assert run.records.store is not None
+        planes = int(run.records.store.planes.words.nbytes * more)
+        weights = {name: float(collector.shape[0]) for name, collector in run.collectors.items()}
+        layers = {}
+        for name, result in results.items():
+            write_layer(result, Path(work) / "measured")
+            cells = 0 if result.activations is None else result.activations.nbytes
+            written = sum(f.stat().st_size for f in (Path(work) / "measured").iterdir())
+            grows = cells + sum(a.nbytes for a in (result.means, result.maxima) if a is not None)
+            share = weights[name] / sum(weights.values())
+            layers[name] = LayerForecast(
+                units=result.shape[1],
+                cells=(result.shape[2], result.shape[3]),
+                plan=plan[name],
+                memory=_memory(run.collectors[name], plan[name], cells, more),
+                disk=int(written + grows * (more - 1)),
+                seconds=share * (sifting * whole + counting * more),
+            )
+    return Forecast(
+        images=whole,
+        sample=fewer.images,
+        layers=layers,
+        network=outside * whole,
+        passes=max(own.passes for own in plan.values()),
+        planes=planes,
+        base=base,
+    )
+
+
+def _rates(begun: float, ends: list[tuple[float, float, int]]) -> tuple[float, float]:
+    """Seconds an image outside of sifting, and in it: medians over the batches after the first."""
+    outside, inside, last = [], [], (begun, 0.0, 0)
+    for clock, sifting, position in ends:
+        images = position - last[2]
+        outside.append((clock - last[0] - (sifting - last[1])) / images)
+        inside.append((sifting - last[1]) / images)
+        last = (clock, sifting, position)
+    return median(outside[1:] or outside), median(inside[1:] or inside)
+
+
+def _plan(opened: OpenedRun, run: Run) -> dict[str, LayerPlan]:
+    """What the run itself will choose."""
+    settings = opened.settings
+    shapes = {
+        name: LayerShape(*collector.shape, collector.kind, collector.upsampling)
+        for name, collector in run.collectors.items()
+    }
+    plan = make_plan(
+        shapes,
+        settings.images,
+        settings.profile,
+        memory=settings.memory,
+        passes=settings.passes,
+        known=frozenset(settings.thresholds),
+    )
+    return dict(plan.layers)
+
+
+def _memory(collector: LayerCollector, plan: LayerPlan, cells: int, more: float) -> int:
+    """Bytes that the layer will hold at most, given those of the sample's canonical cells."""
+    if plan.passes == 1:
+        return int(min(cells * more * PRUNING, plan.memory))
+    shape = LayerShape(*collector.shape, collector.kind, collector.upsampling)
+    needs = layer_needs(shape, collector.images, collector.profile)
+    return int(needs[plan.passes])
