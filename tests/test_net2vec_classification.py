@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,10 @@ import torch
 from net2vec_cases import layer_of_cells
 from numpy.typing import NDArray
 
-from fastdissect.errors import SettingError
+from fastdissect.errors import OutputError, SettingError
 from fastdissect.methods.net2vec import (
     ClassificationSettings,
+    ConceptVectors,
     classification_top_filters,
     classification_vectors,
 )
@@ -164,8 +166,88 @@ def test_bad_input() -> None:
 
 @pytest.mark.parametrize(
     "items",
-    [{"epochs": 0}, {"batch": 1.5}, {"learning_rate": -1}, {"decay": float("nan")}, {"pooling": "sum"}],
+    [
+        {"epochs": 0},
+        {"batch": 1.5},
+        {"learning_rate": "1"},
+        {"momentum": 1.0},
+        {"decay": None},
+        {"pooling": ["max"]},
+        {"learning_rate": -1},
+        {"decay": float("nan")},
+        {"pooling": "sum"},
+    ],
 )
 def test_settings_are_checked(items: dict[str, Any]) -> None:
     with pytest.raises(SettingError, match=next(iter(items))):
         ClassificationSettings(**items)
+
+
+def test_a_stopped_training_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
+    layer, planes, train, _ = planted()
+    path = tmp_path / "state.safetensors"
+    for whole, resume in (
+        (
+            classification_vectors(layer, planes, train, SHORT),
+            lambda **more: classification_vectors(layer, planes, train, SHORT, **more),
+        ),
+        (
+            classification_top_filters(
+                classification_vectors(layer, planes, train, SHORT), layer, planes, train, filters=[1, 3]
+            ),
+            lambda **more: classification_top_filters(
+                classification_vectors(layer, planes, train, SHORT),
+                layer,
+                planes,
+                train,
+                filters=[1, 3],
+                **more,
+            ),
+        ),
+    ):
+        path.unlink(missing_ok=True)
+        resume: Any
+
+        def interrupted(_: int) -> None:
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            resume(progress=interrupted, checkpoint=path)
+        again: list[int] = []
+        found = resume(progress=again.append, checkpoint=path)
+        assert again[0] == 1  # the first one is not trained again
+        assert len(again) == (2 if isinstance(found, ConceptVectors) else 4)
+        assert found.table.equals(whole.table)
+        if isinstance(found, ConceptVectors):
+            np.testing.assert_array_equal(found.weights, whole.weights)
+            np.testing.assert_array_equal(found.bias, whole.bias)
+        else:
+            for size in (1, 3, 12):
+                np.testing.assert_array_equal(found.weights[size], whole.weights[size])
+                np.testing.assert_array_equal(found.bias[size], whole.bias[size])
+    other = dataclasses.replace(SHORT, seed=5)
+    with pytest.raises(OutputError, match="checkpoint of this training"):
+        classification_vectors(layer, planes, train, other, checkpoint=path)
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(OutputError, match=r"damaged.*delete it"):
+        classification_vectors(layer, planes, train, SHORT, checkpoint=path)
+
+
+def test_retraining_refuses_other_images() -> None:
+    layer, planes, train, _ = planted(60)
+    found = classification_vectors(layer, planes, train[:60], SHORT)
+    with pytest.raises(SettingError, match="that the vectors were trained on"):
+        classification_top_filters(found, layer, planes, np.arange(60) < 30, filters=[1])
+    with pytest.raises(SettingError, match="settings of their training"):
+        classification_top_filters(dataclasses.replace(found, record={}), layer, planes, train[:60])
+
+
+def test_maps_without_a_usable_cell_count_as_nothing() -> None:
+    layer, planes, train, _ = planted()
+    means = np.array(layer.means)
+    means[:20, 3] = np.nan
+    found = classification_vectors(dataclasses.replace(layer, means=means), planes, train, SHORT)
+    means[:20, 3] = 0
+    zeros = classification_vectors(dataclasses.replace(layer, means=means), planes, train, SHORT)
+    np.testing.assert_array_equal(found.weights, zeros.weights)
+    assert np.isfinite(found.weights).all()

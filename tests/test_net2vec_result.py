@@ -111,6 +111,12 @@ def test_a_changed_file_is_refused(tmp_path: Path, name: str) -> None:
         (lambda index: index.update(columns={"concept": "str"}), "is damaged"),
         (lambda index: index.update(format=99), "expected format 1; got 99"),
         (lambda index: index.update(files=3), "is damaged"),
+        (lambda index: index.update(categories=["object"]), "is damaged"),
+        (lambda index: index.update(names=[1, 2, 3]), "is damaged"),
+        (lambda index: index.update(layer=None), "is damaged"),
+        (lambda index: index.update(record=[1]), "is damaged"),
+        (lambda index: index["columns"].update(concept="float64"), "is damaged"),
+        (lambda index: index["columns"].update(concept="no dtype"), "is damaged"),
     ],
 )
 def test_a_damaged_index_is_refused(tmp_path: Path, change: Any, message: str) -> None:
@@ -186,6 +192,36 @@ def counts() -> FilterCounts:
     ]
     table = pd.DataFrame(rows, columns=["concept", "number", "filters", "train", "val"])
     return FilterCounts("iou", 64, ("c0", "c1", "c2"), table, {})
+
+
+def test_a_folder_in_place_of_the_index_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "vectors.json").mkdir()
+    with pytest.raises(OutputError, match="cannot be"):
+        vectors().save(tmp_path)
+    with pytest.raises(OutputError, match="cannot be read"):
+        ConceptVectors.load(tmp_path)
+
+
+def test_a_save_that_is_killed_leaves_no_vectors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from fastdissect.methods.net2vec import saving
+
+    vectors().save(tmp_path)
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(saving, "write_bytes", killed)
+    with pytest.raises(KeyboardInterrupt):
+        vectors(weights=np.ones((3, 5), np.float32)).save(tmp_path)
+    assert not (tmp_path / "vectors.json").exists()  # the arrays are new, the table is old: no pair
+
+
+def test_nothing_can_be_said_of_filters_where_all_of_them_score_nothing() -> None:
+    rows = [("c", 3, size, 0.5, 0.0) for size in (1, 2, 64)]
+    table = pd.DataFrame(rows, columns=["concept", "number", "filters", "train", "val"])
+    assert FilterCounts("iou", 64, ("c",), table, {}).needed()["needed"].tolist() == [0]
+    with pytest.raises(SettingError, match="weights of every F"):
+        FilterCounts("iou", 64, ("c",), table, {}).save("nowhere")
 
 
 def test_filters_needed() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -226,12 +227,76 @@ def test_a_killed_training_goes_on_from_its_checkpoint(
     again: list[int] = []
     resumed = segmentation_vectors(layer, planes, train, settings, progress=again.append, checkpoint=path)
     assert again == [3, 1, 1, 1]
+    with pytest.raises(OutputError, match="checkpoint of this training"):
+        segmentation_vectors(
+            layer, planes, train, dataclasses.replace(settings, first_category=False, l1=0.5), checkpoint=path
+        )
     np.testing.assert_array_equal(resumed.weights, whole.weights)
     with pytest.raises(OutputError, match="checkpoint of this training"):
         segmentation_vectors(layer, planes, train, dataclasses.replace(settings, seed=1), checkpoint=path)
-    path.write_bytes(path.read_bytes()[:-3])
-    with pytest.raises(OutputError, match="damaged"):
+    whole_file = path.read_bytes()
+    flipped = bytearray(whole_file)
+    flipped[-5] ^= 1
+    for damaged in (whole_file[:-3], bytes(flipped), b"", b"no tensors at all"):
+        path.write_bytes(damaged)
+        with pytest.raises(OutputError, match=r"damaged.*delete it"):
+            segmentation_vectors(layer, planes, train, settings, checkpoint=path)
+
+
+@pytest.mark.parametrize("at", [1, 3, 6])
+def test_an_interrupt_keeps_the_epochs_that_are_done(tmp_path: Path, at: int) -> None:
+    """Ctrl-C while progress is told: no minute has passed, and the state is kept all the same."""
+    layer, planes, train = random_case(11)
+    settings = dataclasses.replace(SHORT, epochs=6, bias=True)
+    whole = segmentation_vectors(layer, planes, train, settings)
+    path, seen = tmp_path / "state.safetensors", list[int]()
+
+    def interrupted(epochs: int) -> None:
+        seen.append(epochs)
+        if len(seen) == at:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        segmentation_vectors(layer, planes, train, settings, progress=interrupted, checkpoint=path)
+    again: list[int] = []
+    resumed = segmentation_vectors(layer, planes, train, settings, progress=again.append, checkpoint=path)
+    assert again == [at] + [1] * (6 - at)
+    np.testing.assert_array_equal(resumed.weights, whole.weights)
+    assert resumed.bias is not None
+    np.testing.assert_array_equal(resumed.bias, whole.bias)
+
+
+def test_an_interrupt_within_an_epoch_keeps_nothing_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fastdissect.methods.net2vec import training
+
+    layer, planes, train = random_case(11)
+    path, real = tmp_path / "state.safetensors", training._epoch
+
+    def broken(problem: Any, settings: Any, state: Any, device: str) -> Any:
+        run, calls = real(problem, settings, state, device), list[int]()
+
+        def epoch() -> None:
+            run()
+            calls.append(1)
+            if len(calls) == 3:
+                state.weights[:] = 7  # half-way
+                raise KeyboardInterrupt
+
+        return epoch
+
+    monkeypatch.setattr(training, "_epoch", broken)
+    monkeypatch.setattr(training, "_EVERY", 0.0)
+    settings = dataclasses.replace(SHORT, epochs=5)
+    with pytest.raises(KeyboardInterrupt):
         segmentation_vectors(layer, planes, train, settings, checkpoint=path)
+    monkeypatch.setattr(training, "_epoch", real)
+    again: list[int] = []
+    resumed = segmentation_vectors(layer, planes, train, settings, progress=again.append, checkpoint=path)
+    assert again == [2, 1, 1, 1]
+    whole = segmentation_vectors(layer, planes, train, settings)
+    np.testing.assert_array_equal(resumed.weights, whole.weights)
 
 
 def edge_case() -> tuple[Any, ...]:
@@ -400,6 +465,10 @@ def test_a_run_without_thresholds_is_refused() -> None:
         ([4], "names or numbers of the run's 4 concepts; got 4"),
         ([True], "got True"),
         ([], "at least one concept"),
+        ([["concept 1"]], "names or numbers"),
+        (1.5, "got 1.5"),
+        ("concept", "got 'concept'.*nearest"),
+        (["7"], "got '7'"),
     ],
 )
 def test_unknown_concepts_are_refused(concepts: Any, message: str) -> None:
@@ -421,6 +490,11 @@ def test_unknown_concepts_are_refused(concepts: Any, message: str) -> None:
         ({"l1": -1.0}, "l1"),
         ({"max_train": 0}, "max_train"),
         ({"seed": -1}, "seed"),
+        ({"learning_rate": "fast"}, "learning_rate"),
+        ({"l2": None}, "l2"),
+        ({"loss": ["linear"]}, "expected a loss"),
+        ({"positive": 1}, "positive"),
+        ({"first_category": "yes"}, "first_category"),
     ],
 )
 def test_settings_are_checked(items: dict[str, Any], message: str) -> None:
@@ -433,6 +507,8 @@ def test_planes_and_splits_of_other_images_are_refused() -> None:
     other = dataclasses.replace(planes, pixels=planes.pixels + 1)
     with pytest.raises(DataError, match="label planes of the run's 20 images"):
         segmentation_vectors(layer, other, train, SHORT)
+    with pytest.raises(SettingError, match=r"expected the run's label planes.*got NoneType"):
+        segmentation_vectors(layer, None, train, SHORT)  # type: ignore[arg-type]
     for bad in (train[:-1], train.astype(int), np.zeros(20, bool)):
         with pytest.raises(SettingError, match="20 flags"):
             segmentation_vectors(layer, planes, bad, SHORT)
@@ -448,6 +524,93 @@ def test_retraining_refuses_other_vectors_filters_and_images() -> None:
         retrain_top_filters(dataclasses.replace(found, layer="conv9"), layer, planes, train)
     with pytest.raises(SettingError, match="that the vectors were trained on"):
         retrain_top_filters(found, layer, planes, ~train)
+    for settings in (None, 3, {"loss": "linear", "speed": 5}):
+        foreign = dataclasses.replace(found, record={**found.record, "settings": settings})
+        with pytest.raises(SettingError, match="settings of their training; got"):
+            retrain_top_filters(foreign, layer, planes, train)
+
+
+def test_a_name_of_two_concepts_is_refused_and_their_numbers_taken() -> None:
+    from fastdissect.types import Concepts
+
+    rng = np.random.default_rng(21)
+    labels = np.zeros((8, 3, 6, 6), bool)
+    labels[:, :, :3] = True
+    concepts = Concepts(np.array([4, 5, 9]), ("bank", "bank", "12"), np.zeros(3, np.int64), ("all",))
+    layer, planes = layer_of_cells(rng.random((8, 4, 3, 3)) < 0.3, labels, concepts=concepts)
+    train = train_of(8, 5)
+    with pytest.raises(SettingError, match="2 are called 'bank': give one of the numbers 4, 5"):
+        segmentation_vectors(layer, planes, train, SHORT, concepts=["bank"])
+    assert segmentation_vectors(layer, planes, train, SHORT, concepts=["5", "12"]).numbers.tolist() == [5, 9]
+    found = segmentation_vectors(layer, planes, train, SHORT, concepts=np.array([4, 9]))  # type: ignore[arg-type]
+    assert found.names == ("bank", "12")
+    both = segmentation_vectors(layer, planes, train, SHORT)
+    with pytest.raises(SettingError, match="2 are called 'bank'"):
+        both.find("bank")
+    assert both.find(5) == 1
+
+
+def test_bias_of_fewer_filters_is_kept_and_scored() -> None:
+    from fastdissect.methods.net2vec.training import Trained, predict
+
+    layer, planes, train = random_case(22)
+    settings = dataclasses.replace(SHORT, bias=True, epochs=6)
+    found = segmentation_vectors(layer, planes, train, settings)
+    counts = retrain_top_filters(found, layer, planes, train, filters=[1, 3])
+    assert counts.bias is not None
+    assert sorted(counts.bias) == [1, 3, 7]
+    problem = make_problem(layer, planes, train, settings)
+    for column, size in enumerate((1, 3, 7)):
+        trained = Trained(counts.weights[size], counts.bias[size])
+        start, shared, union = predict(problem, np.arange(len(problem)), trained, train=False)
+        sums = [np.add.reduceat(values, start[:-1]) for values in (shared, union)]
+        np.testing.assert_allclose(counts.scores()[:, column], sums[0] / sums[1])
+
+
+def test_scores_with_fewer_filters_are_kept_joined_and_cut(tmp_path: Path) -> None:
+    layer, planes, train = edge_case()
+    found = segmentation_vectors(layer, planes, train, VARIANTS[1])
+    every = retrain_top_filters(found, layer, planes, train, filters=[1, 2, 4])
+    one, two = (retrain_top_filters(found, layer, planes, train, filters=own) for own in ([2], [1, 4]))
+    both = one.joined(two)
+    for counts in (both, every.only([1, 2, 4, 6])):
+        assert counts.filters == (1, 2, 4, 6)
+        assert counts.table.equals(every.table)
+        assert counts.bias is not None
+        for size in (1, 2, 4, 6):
+            np.testing.assert_array_equal(counts.weights[size], every.weights[size])
+    assert every.only([2]).table.equals(one.table)
+    every.save(tmp_path)
+    back = type(every).load(tmp_path)
+    assert back.table.equals(every.table)
+    assert (back.names, back.units, back.metric) == (every.names, every.units, every.metric)
+    assert dict(back.record) == dict(every.record)
+    assert back.bias is not None
+    assert every.bias is not None
+    for size in every.filters:
+        np.testing.assert_array_equal(back.weights[size], every.weights[size])
+        np.testing.assert_array_equal(back.bias[size], every.bias[size])
+    first = (tmp_path / "filter-counts.safetensors").read_bytes()
+    both.save(tmp_path)
+    assert (tmp_path / "filter-counts.safetensors").read_bytes() == first
+    with pytest.raises(SettingError, match="trained F 1, 2, 4, 6; got"):
+        every.only([3])
+    other = segmentation_vectors(layer, planes, train, dataclasses.replace(VARIANTS[1], seed=3))
+    with pytest.raises(SettingError, match="same vectors"):
+        every.joined(retrain_top_filters(other, layer, planes, train, filters=[3]))
+    for damaged in (
+        first[:-1],
+        first[: len(first) // 2],
+        b"",
+        b"{}",
+        first[:60] + b"?" + first[61:],
+        first[:-9] + b"?" + first[-8:],
+    ):
+        (tmp_path / "filter-counts.safetensors").write_bytes(damaged)
+        with pytest.raises(OutputError, match=r"damaged.*delete it"):
+            type(every).load(tmp_path)
+    with pytest.raises(OutputError, match="missing"):
+        type(every).load(tmp_path / "nowhere")
 
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:77", "meta:x"])
@@ -492,3 +655,33 @@ def test_vectors_come_back_from_a_folder(tmp_path: Path) -> None:
     back = ConceptVectors.load(tmp_path / "vectors")
     assert back.names == found.names
     np.testing.assert_array_equal(back.weights, found.weights)
+
+
+@pytest.mark.parametrize(("images", "concepts"), [(400, 2), (1200, 2), (400, 12)])
+def test_memory_goes_with_active_cells_and_pairs_alone(
+    images: int, concepts: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing of images x units x cells, or x pixels: the dense layer alone would be 6,272 bytes an image."""
+    from fastdissect.methods.net2vec import features
+
+    rng = np.random.default_rng(23)
+    active = np.zeros((images, 32, 14, 14), bool)
+    active[:, :, 4:8, 4:8] = rng.random((images, 32, 4, 4)) < 0.06  # 0.5 % of all cells
+    labels = np.zeros((images, concepts, 28, 28), bool)
+    labels[np.arange(images), rng.integers(0, concepts, images), 2:9, 3:12] = True
+    layer, planes = layer_of_cells(active, labels)
+    train = rng.random(images) < 0.7
+    segmentation_vectors(layer, planes, train, SHORT)  # modules and compiled code
+    monkeypatch.setattr(features, "_BLOCK", 1 << 12)
+    found: list[Any] = []
+    for train_anew in (
+        lambda: segmentation_vectors(layer, planes, train, SHORT),
+        lambda: retrain_top_filters(found[0], layer, planes, train, filters=[1, 2, 4, 8]),
+    ):
+        tracemalloc.start()
+        found.append(train_anew())
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert layer.activations is not None
+        assert peak < 5 * len(layer.activations.cells) + 80 * active.sum() + 200 * images + 400_000
+        assert peak < images * 32 * 14 * 14

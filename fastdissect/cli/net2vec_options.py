@@ -18,6 +18,7 @@ __all__ = [
     "Device",
     "Epochs",
     "Filters",
+    "FirstCategory",
     "LayerName",
     "Loss",
     "Neighbours",
@@ -34,7 +35,7 @@ LayerName = Annotated[
 Concepts = Annotated[
     str | None,
     typer.Option(
-        help="Only these concepts, by name, with commas; all, if not given.",
+        help="Only these concepts, by name or number, with commas; all, if not given.",
         metavar="a,b",
         show_default=False,
     ),
@@ -56,11 +57,19 @@ Classification = Annotated[
 ]
 Positive = Annotated[bool, typer.Option("--positive", help="Weights of at least 0 alone.")]
 Bias = Annotated[bool, typer.Option("--bias", help="Learn one for each concept (segmentation).")]
+FirstCategory = Annotated[
+    bool,
+    typer.Option(
+        "--first-category",
+        help="A label that lives in several categories: only what the first of them says, as the released code; else "
+        "all of them (segmentation).",
+    ),
+]
 Filters = Annotated[
     str | None,
     typer.Option(
         help="Train again with the so many largest filters alone: how many does a concept need? all stands for the "
-        "published list.",
+        "published list. Kept, too: only what is missing is trained.",
         metavar="1,2,4,...|all",
         show_default=False,
     ),

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from fastdissect.methods.net2vec.result import ConceptVectors
     from fastdissect.methods.vectors import VectorStudy
 
-__all__ = ["say_study", "say_what"]
+__all__ = ["say", "say_study", "say_what"]
 
 _SKIPPED = 8  # names said of one reason
 _TITLES = {
@@ -25,6 +25,11 @@ _TITLES = {
     "above_single": "single > 0.2",
     "above_combined": "combined > 0.2",
 }
+
+
+def say(text: str) -> None:
+    """One line, now."""
+    output().print(plain(text), soft_wrap=True)
 
 
 def say_what(study: VectorStudy, where: str) -> None:
@@ -39,6 +44,10 @@ def say_what(study: VectorStudy, where: str) -> None:
     )
     for line in _skipped_lines(vectors):
         output().print(line, soft_wrap=True)
+    if "no_val" in vectors.table and vectors.table["no_val"].any():
+        names = [name for name, none in zip(vectors.names, vectors.table["no_val"], strict=True) if none]
+        what = "without images for validation: scored on train alone"
+        output().print(plain(f"Marked {len(names):,}: {_some(names)}: {what}."), soft_wrap=True)
 
 
 def say_study(study: VectorStudy, asked: Iterable[str]) -> None:
@@ -71,9 +80,13 @@ def _skipped_lines(vectors: ConceptVectors) -> list[str]:
         reasons.setdefault(reason, []).append(name)
     lines = []
     for reason, names in reasons.items():
-        more = f" and {len(names) - _SKIPPED:,} more" if len(names) > _SKIPPED else ""
-        lines.append(plain(f"Skipped {len(names):,}: {', '.join(names[:_SKIPPED])}{more}: {reason}."))
+        lines.append(plain(f"Skipped {len(names):,}: {_some(names)}: {reason}."))
     return lines
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - _SKIPPED:,} more" if len(names) > _SKIPPED else ""
+    return f"{', '.join(names[:_SKIPPED])}{more}"
 
 
 def improvement_table(rows: pd.DataFrame, kind: str) -> Table:

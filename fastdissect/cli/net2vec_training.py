@@ -2,42 +2,43 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fastdissect.errors import SettingError
+from fastdissect.errors import OutputError, SettingError
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from fastdissect.layer import LayerDissection
-    from fastdissect.methods.net2vec import (
-        ClassificationSettings,
-        ConceptVectors,
-        FilterCounts,
-        SegmentationSettings,
-    )
+    from fastdissect.methods.net2vec import ConceptVectors, FilterCounts
+    from fastdissect.methods.net2vec.classification_problem import ClassificationProblem
+    from fastdissect.methods.net2vec.problem import Problem
+    from fastdissect.methods.net2vec.settings import SegmentationSettings
     from fastdissect.results import Dissection
-    from fastdissect.types import Planes
 
-__all__ = ["Task", "chosen_layer", "classification", "filter_counts", "segmentation"]
+__all__ = ["Training", "chosen_layer", "filter_counts", "train_vectors"]
 
 
 @dataclass(frozen=True, eq=False)
-class Task:
-    """What is trained, on what, and where it is kept."""
+class Training:
+    """What is trained, how, and where it is kept."""
 
-    layer: LayerDissection
-    planes: Planes
-    train: NDArray[np.bool_]  # [images]
-    concepts: Sequence[str] | None
+    problem: Problem | ClassificationProblem
+    settings: SegmentationSettings | None  # None: classification, whose problem has its own
     device: str
     folder: Path
+
+    @property
+    def kind(self) -> str:
+        return "classification" if self.settings is None else "segmentation"
+
+    def record(self) -> dict[str, Any]:
+        """What the kept vectors' record must have to be these."""
+        import dataclasses
+
+        settings = self.problem.settings if self.settings is None else self.settings  # type: ignore[union-attr]
+        return {"settings": dataclasses.asdict(settings), "problem": self.problem.digest}
 
 
 def chosen_layer(dissection: Dissection, name: str | None) -> str:
@@ -53,90 +54,121 @@ def chosen_layer(dissection: Dissection, name: str | None) -> str:
     return next(iter(dissection))
 
 
-def segmentation(task: Task, settings: SegmentationSettings) -> tuple[ConceptVectors, bool]:
+def train_vectors(training: Training, tell: Callable[[str], None]) -> tuple[ConceptVectors, bool]:
     """Return the vectors, and whether they were there already.
 
     What was interrupted goes on where it stopped: until then the folder has a checkpoint.
+
+    Args:
+        tell: is told, before anything is trained, which vectors the new ones will replace.
     """
-    from fastdissect.methods.net2vec.problem import make_problem
+    from fastdissect.methods.net2vec.classification import train_classification
+    from fastdissect.methods.net2vec.filter_counts_file import FILE
     from fastdissect.methods.net2vec.segmentation import train_segmentation
     from fastdissect.methods.vectors.kept import kept_vectors
     from fastdissect.progress import progress_bar
 
-    problem = make_problem(task.layer, task.planes, task.train, settings, task.concepts)
-    record = {"settings": settings.record(), "problem": problem.digest}
-    found = kept_vectors(task.folder, "segmentation", task.layer.name, record)
+    record, problem, settings = training.record(), training.problem, training.settings
+    found = kept_vectors(training.folder, training.kind, problem.layer.name, record)
     if found is not None:
         return found, True
-    checkpoint = _checkpoint(task, "training", record, task.device)
-    with progress_bar("net2vec", settings.epochs) as advance:
-        vectors = train_segmentation(
-            problem, settings, device=task.device, progress=advance, checkpoint=checkpoint
-        )
-    vectors.save(task.folder)
-    _tidy(task, "training")
-    return vectors, False
-
-
-def classification(task: Task, settings: ClassificationSettings) -> tuple[ConceptVectors, bool]:
-    """Return the vectors, and whether they were there already."""
-    from fastdissect.methods.net2vec import classification_vectors
-    from fastdissect.methods.net2vec.classification import pooled_data
-    from fastdissect.methods.net2vec.problem import chosen_columns
-    from fastdissect.methods.vectors.kept import kept_vectors
-    from fastdissect.progress import progress_bar
-
-    columns = chosen_columns(task.layer.concepts, task.concepts)
-    pooled = pooled_data(task.layer, task.planes, task.train, settings)
-    digest = hashlib.blake2b(digest_size=16)
-    for array in (pooled.x, pooled.shows, pooled.train, columns):
-        digest.update(str((array.dtype, array.shape)).encode() + array.tobytes())
-    record = {"settings": dataclasses.asdict(settings), "problem": digest.hexdigest()}
-    found = kept_vectors(task.folder, "classification", task.layer.name, record)
-    if found is not None:
-        return found, True
-    with progress_bar("net2vec", len(columns)) as advance:
-        vectors = classification_vectors(
-            task.layer, task.planes, task.train, settings, concepts=task.concepts, progress=advance
-        )
-    vectors = dataclasses.replace(vectors, record={**vectors.record, **record})
-    vectors.save(task.folder)
-    return vectors, False
-
-
-def filter_counts(task: Task, vectors: ConceptVectors, filters: Sequence[int] | None) -> FilterCounts:
-    """Train with fewer filters, or go on where the same call stopped (its checkpoint is kept)."""
-    from fastdissect.methods.net2vec import classification_top_filters, retrain_top_filters
-    from fastdissect.progress import progress_bar
-
-    if vectors.kind == "classification":
-        with progress_bar("filters", len(vectors)) as advance:
-            return classification_top_filters(
-                vectors, task.layer, task.planes, task.train, filters=filters, progress=advance
+    _check_folder(training.folder)
+    older = _replaced(training, record)
+    if older is not None:
+        tell(older)
+    checkpoint = _checkpoint(training, "training", record)
+    if settings is None:
+        with progress_bar("net2vec", len(problem)) as advance:
+            vectors = train_classification(problem, progress=advance, checkpoint=checkpoint)  # type: ignore[arg-type]
+    else:
+        with progress_bar("net2vec", settings.epochs) as advance:
+            vectors = train_segmentation(
+                problem,  # type: ignore[arg-type]
+                settings,
+                device=training.device,
+                progress=advance,
+                checkpoint=checkpoint,
             )
-    record = {name: vectors.record[name] for name in ("settings", "problem")}
-    checkpoint = _checkpoint(task, "filters", {**record, "filters": filters}, task.device)
-    _tidy(task, "filters", keep=checkpoint)
-    with progress_bar("filters", vectors.record["settings"]["epochs"]) as advance:
-        return retrain_top_filters(
-            vectors,
-            task.layer,
-            task.planes,
-            task.train,
-            filters=filters,
-            device=task.device,
-            progress=advance,
-            checkpoint=checkpoint,
-        )
+    vectors.save(training.folder)
+    if older is not None:
+        (training.folder / FILE).unlink(missing_ok=True)
+    checkpoint.unlink(missing_ok=True)
+    return vectors, False
 
 
-def _checkpoint(task: Task, what: str, record: dict[str, Any], device: str) -> Path:
+def filter_counts(training: Training, vectors: ConceptVectors, sizes: Sequence[int]) -> FilterCounts:
+    """Scores with fewer filters: those that were trained before are found again, the others trained and kept."""
+    from fastdissect.methods.net2vec.classification_filters import retrain_classification
+    from fastdissect.methods.net2vec.top_filters import retrain_filters
+    from fastdissect.methods.vectors.kept import kept_filter_counts
+    from fastdissect.progress import progress_bar
+
+    found = kept_filter_counts(training.folder, vectors)
+    missing = [size for size in sizes if found is None or size not in found.filters]
+    if found is not None and not missing:
+        return found.only(sizes)
+    record = {**training.record(), "filters": missing}
+    checkpoint, problem, settings = (
+        _checkpoint(training, "filters", record),
+        training.problem,
+        training.settings,
+    )
+    if settings is None:
+        fewer = sum(size < vectors.units for size in missing)
+        with progress_bar("filters", len(vectors) * fewer) as advance:
+            fresh = retrain_classification(
+                problem,  # type: ignore[arg-type]
+                vectors,
+                missing,
+                progress=advance,
+                checkpoint=checkpoint,
+            )
+    else:
+        with progress_bar("filters", settings.epochs) as advance:
+            fresh = retrain_filters(
+                problem,  # type: ignore[arg-type]
+                settings,
+                vectors,
+                missing,
+                device=training.device,
+                progress=advance,
+                checkpoint=checkpoint,
+            )
+    found = fresh if found is None else found.joined(fresh)
+    found.save(training.folder)
+    checkpoint.unlink(missing_ok=True)
+    return found.only(sizes)
+
+
+def _check_folder(folder: Path) -> None:
+    """Now, not after an hour of training."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"{folder}: expected a folder for the vectors; got: {error.strerror or error}; choose another with --out"
+        ) from error
+
+
+def _replaced(training: Training, record: dict[str, Any]) -> str | None:
+    """Which vectors lie there, and what they have otherwise."""
+    if not (training.folder / "vectors.json").is_file():
+        return None
+    from fastdissect.methods.net2vec import ConceptVectors
+
+    old = ConceptVectors.load(training.folder)
+    given, new = old.record.get("settings"), record["settings"]
+    others = []
+    if (old.kind, old.layer) != (training.kind, training.problem.layer.name):
+        others.append(f"{old.kind} vectors of layer {old.layer}")
+    elif isinstance(given, dict):
+        others += [f"{name} {given.get(name)}" for name in new if given.get(name) != new[name]]
+    if old.record.get("problem") != record["problem"]:
+        others.append("other concepts, images or split")
+    return f"Replaces the vectors of {len(old):,} concepts in {training.folder} ({', '.join(others)}); --out keeps both."
+
+
+def _checkpoint(training: Training, what: str, record: dict[str, Any]) -> Path:
     """A name of its own for what is trained: another training's checkpoint is no obstacle."""
-    told = repr((sorted(record.items(), key=lambda item: item[0]), device)).encode()
-    return task.folder / f"{what}-{hashlib.blake2b(told, digest_size=4).hexdigest()}.safetensors"
-
-
-def _tidy(task: Task, what: str, keep: Path | None = None) -> None:
-    for path in task.folder.glob(f"{what}-*.safetensors"):
-        if path != keep:
-            path.unlink(missing_ok=True)
+    told = repr((sorted(record.items(), key=lambda item: item[0]), training.kind, training.device)).encode()
+    return training.folder / f"{what}-{hashlib.blake2b(told, digest_size=4).hexdigest()}.safetensors"

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from fastdissect.errors import DataError, SettingError
 from fastdissect.layer import LayerDissection
+from fastdissect.methods.net2vec.first_category import FirstCategoryPlanes
 from fastdissect.types import Planes
 
 __all__ = ["check_masks", "checked_split"]
@@ -19,7 +20,14 @@ def check_masks(layer: LayerDissection, planes: Planes) -> None:
 
     Raises:
         DataError: another number of images, another size, or other areas than the run counted.
+        SettingError: no planes at all.
     """
+    if isinstance(planes, FirstCategoryPlanes):
+        planes = planes.whole
+    if not isinstance(planes, Planes):
+        raise SettingError(
+            f"expected the run's label planes (methods.chance.planes_of); got {type(planes).__name__}"
+        )
     images, area = layer.shape[0], np.zeros(len(layer.concepts), np.int64)
     same = planes.images == images and planes.size == layer.upsampling.size
     same = same and int(planes.concept.max(initial=-1)) < len(layer.concepts)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from fastdissect.errors import SettingError
+from fastdissect.methods.net2vec.settings import check_number, check_whole
 
 __all__ = ["ClassificationSettings"]
 
@@ -34,12 +34,9 @@ class ClassificationSettings:
 
     def __post_init__(self) -> None:
         for name in ("decay_every", "epochs", "batch", "min_train", "seed"):
-            value, least = getattr(self, name), 0 if name == "seed" else 1
-            if type(value) is not int or value < least:
-                raise SettingError(f"expected {name} to be a whole number of at least {least}; got {value!r}")
-        for name in ("learning_rate", "momentum", "decay"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not 0 <= value < math.inf:
-                raise SettingError(f"expected {name} to be a number of at least 0; got {value!r}")
+            check_whole(name, getattr(self, name), 0 if name == "seed" else 1)
+        check_number("learning_rate", self.learning_rate, above=True)
+        check_number("momentum", self.momentum, below=1.0)
+        check_number("decay", self.decay)
         if self.pooling not in ("mean", "max"):
             raise SettingError(f"expected pooling 'mean' or 'max'; got {self.pooling!r}")

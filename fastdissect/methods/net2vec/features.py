@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastdissect.errors import SettingError
+from fastdissect.errors import OutputError, SettingError
 from fastdissect.kernels.concept_masks import ActiveCells
 from fastdissect.kernels.keys import widen
 from fastdissect.kernels.stores import cells_on_host
@@ -36,7 +36,8 @@ def require_activations(layer: LayerDissection) -> None:
 def active_cells(layer: LayerDissection) -> ActiveCells:
     """Return the cells above the thresholds, image by image: threshold first, upsample later.
 
-    Memory: 8 bytes an active cell, some 40 while they are sorted; a run at quantile 0.005 has 0.005 of all cells.
+    Memory: 8 bytes an active cell, some 40 while they are sorted, and 20 MB; a run at quantile 0.005 has 0.005 of all
+    cells. What is retained beside them stays in its file.
 
     Raises:
         SettingError: as `require_activations`. OutputError: the file of activations is damaged.
@@ -50,7 +51,6 @@ def active_cells(layer: LayerDissection) -> ActiveCells:
     images, units = cells.shape[:2]
     thresholds = np.asarray(layer.thresholds)
     unit_of = np.repeat(np.arange(units, dtype=np.int32), np.diff(cells.unit_start))  # [records]
-    length = np.diff(cells.cell_start)
     kept = []
     for first in range(0, len(cells.cells), _BLOCK):
         own = slice(first, min(first + _BLOCK, len(cells.cells)))
@@ -58,8 +58,13 @@ def active_cells(layer: LayerDissection) -> ActiveCells:
         above = widen(cells.values[own], cells.kind) > thresholds[unit_of[record]]
         kept.append(np.flatnonzero(above) + first)
     at = np.concatenate([np.zeros(0, np.int64), *kept])
-    record = np.repeat(np.arange(len(length)), length)[at] if len(at) else at
+    record = np.searchsorted(cells.cell_start, at, side="right") - 1
     image = np.asarray(cells.images)[record].astype(np.int64)
+    if image.max(initial=0) >= images:
+        raise OutputError(
+            f"layer {layer.name!r}: expected cells of {images:,} images; got image {image.max():,}: the run's "
+            "activations.safetensors is damaged; run again, or restore the file"
+        )
     order = np.argsort(image, kind="stable")  # units rise in it already
     return ActiveCells(
         cells.shape,
@@ -69,4 +74,4 @@ def active_cells(layer: LayerDissection) -> ActiveCells:
     )
 
 
-_BLOCK = 1 << 22  # cells looked at together
+_BLOCK = 1 << 20  # cells looked at together: 20 MB

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +33,8 @@ class FilterCounts:
         names: of the concepts.
         table: a row a concept and F: concept, number, filters (F), train, val; F rises within a concept, the last is K.
         weights: {F: float32 [concepts, units]}, 0 outside the F filters.
+        bias: {F: float32 [concepts]}; None: trained without.
+        record: settings, digests of the problem and of the vectors: what JSON can hold.
     """
 
     metric: str
@@ -38,6 +42,8 @@ class FilterCounts:
     names: tuple[str, ...]
     table: pd.DataFrame
     weights: Mapping[int, NDArray[np.float32]]
+    bias: Mapping[int, NDArray[np.float32]] | None = None
+    record: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def filters(self) -> tuple[int, ...]:
@@ -49,12 +55,76 @@ class FilterCounts:
         found: NDArray[np.float64] = self.table[split].to_numpy(np.float64)
         return found.reshape(len(self.names), len(self.filters))
 
+    def only(self, filters: Sequence[int]) -> FilterCounts:
+        """Return what is known of some F, K among them.
+
+        Raises:
+            SettingError: an F that was not trained.
+        """
+        sizes = {*filters, self.units}
+        if not sizes <= {*self.filters}:
+            raise SettingError(
+                f"expected some of the trained F {', '.join(map(str, self.filters))}; got {sorted(sizes)}"
+            )
+        return dataclasses.replace(
+            self,
+            table=self.table[self.table["filters"].isin(sizes)].reset_index(drop=True),
+            weights={size: w for size, w in self.weights.items() if size in sizes},
+            bias=None if self.bias is None else {size: b for size, b in self.bias.items() if size in sizes},
+        )
+
+    def joined(self, other: FilterCounts) -> FilterCounts:
+        """Return what both know of the same vectors; of an F that both have, what this one says.
+
+        Raises:
+            SettingError: they are of other vectors.
+        """
+        import pandas as pd
+
+        own, theirs = ((c.metric, c.units, c.names, c.record.get("vectors")) for c in (self, other))
+        if own != theirs or (self.bias is None) != (other.bias is None):
+            raise SettingError("expected scores with fewer filters of the same vectors; got those of others")
+        more = other.table[~other.table["filters"].isin(self.filters)]
+        both = pd.concat([self.table, more]) if len(more) else self.table
+        place = {int(n): i for i, n in enumerate(self.table["number"].drop_duplicates())}
+        order = np.lexsort((both["filters"], both["number"].map(place)))
+        bias = None
+        if self.bias is not None and other.bias is not None:
+            bias = {**other.bias, **self.bias}
+        return dataclasses.replace(
+            self,
+            table=both.iloc[order].reset_index(drop=True),
+            weights={**other.weights, **self.weights},
+            bias=bias,
+        )
+
+    def save(self, folder: str | Path) -> None:
+        """Write `filter-counts.safetensors` into a folder, beside and renamed.
+
+        Raises:
+            OutputError: it cannot be written. SettingError: weights of an F are missing.
+        """
+        from fastdissect.methods.net2vec.filter_counts_file import save_filter_counts
+
+        save_filter_counts(self, Path(folder))
+
+    @staticmethod
+    def load(folder: str | Path) -> FilterCounts:
+        """Read what `save` wrote.
+
+        Raises:
+            OutputError: the file is missing or damaged.
+        """
+        from fastdissect.methods.net2vec.filter_counts_file import load_filter_counts
+
+        return load_filter_counts(Path(folder))
+
     def needed(self, tau: float = 0.9, *, above_first: bool = False) -> pd.DataFrame:
         """Return the smallest F whose val score reaches a share of that of all K, a row a concept.
 
-        Columns: concept, number, needed (K where none reaches it; 0 without images for validation, where nothing can be
-        said), best (the F of the highest val score, the smallest of equal ones; 0 likewise), val (with `needed`), val_all
-        (with K).
+        Columns: concept, number, needed (K where none reaches it; 0 where nothing can be said: without images for
+        validation, or, our choice, where even all K score 0), best (the F of the highest val score, the smallest of equal
+        ones; 0 likewise), val (with `needed`), val_all (with K).
 
         Args:
             tau: the share, above 0 and at most 1.
@@ -75,7 +145,7 @@ class FilterCounts:
         goal = base + tau * (scores[:, -1:] - base)
         reached = scores >= goal
         first = np.where(reached.any(1), reached.argmax(1), len(sizes) - 1)
-        known = ~np.isnan(scores).any(1)
+        known = ~np.isnan(scores).any(1) & (np.nan_to_num(scores[:, -1]) > 0)
         best = np.where(np.isnan(scores), -1.0, scores).argmax(1)
         rows = np.arange(len(scores))
         own = self.table[self.table["filters"] == self.units]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,9 @@ from fastdissect.kernels.concept_masks import ActiveCells
 from fastdissect.layer import LayerDissection
 from fastdissect.methods.net2vec.checks import check_masks, checked_split
 from fastdissect.methods.net2vec.features import active_cells, require_activations
+from fastdissect.methods.net2vec.first_category import FirstCategoryPlanes
 from fastdissect.methods.net2vec.interpolation import mask_upsampling
+from fastdissect.methods.net2vec.sealed_file import array_digest
 from fastdissect.methods.net2vec.settings import SegmentationSettings
 from fastdissect.methods.net2vec.targets import Targets, make_targets
 from fastdissect.types import Concepts, Planes, Upsampling
@@ -57,15 +59,13 @@ class Problem:
 
     @cached_property
     def digest(self) -> str:
-        """Of everything that training reads: blake2b, 16 bytes, hexadecimal."""
-        train, digest = self.targets.train, hashlib.blake2b(digest_size=16)
-        for array in (
-            *(self.cells.image_start, self.cells.unit, self.cells.cell),
+        """Of everything that training and scoring read: blake2b, 16 bytes, hexadecimal."""
+        cells, train, val = self.cells, self.targets.train, self.targets.val
+        return array_digest(
+            *(np.array([*cells.shape, *self.upsampling.size]), cells.image_start, cells.unit, cells.cell),
             *(self.numbers, train.concept_start, train.image, train.row, train.words),
-        ):
-            digest.update(str((array.dtype, array.shape)).encode())
-            digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
-        return digest.hexdigest()
+            *(val.concept_start, val.image, val.row),
+        )
 
 
 def make_problem(
@@ -78,7 +78,8 @@ def make_problem(
     """Gather what training needs.
 
     Args:
-        planes: of the run's images (`methods.planes_of`).
+        planes: of the run's images (`methods.chance.planes_of`), with `first_category` those of
+            `first_category_planes`.
         train: bool [images] (`methods.chance.splits_of`); the others are for validation.
         concepts: names or numbers; None: all that have pixel masks. A concept that only ever covers whole images
             (scenes, textures) is left out unless it is named: it has nothing to segment.
@@ -86,10 +87,19 @@ def make_problem(
     Raises:
         SettingError: the run kept no activations; unknown concepts; not one flag an image.
         DataError: the planes are not the run's.
+
+    Memory: the active cells (`active_cells`), 32 bytes a concept and image that shows it; the masks' words are the
+    planes' own (those of several channels are joined: once more in memory). Nothing has images x units x pixels.
     """
     require_activations(layer)
     train = checked_split(train, layer)
     check_masks(layer, planes)
+    if settings.first_category != isinstance(planes, FirstCategoryPlanes):
+        wanted = "first_category_planes(dataset, planes)" if settings.first_category else "planes_of(run)"
+        raise SettingError(
+            f"expected the planes of {wanted} for first_category={settings.first_category}; got "
+            f"{'those of all categories' if settings.first_category else 'those of first categories'}"
+        )
     columns = chosen_columns(layer.concepts, concepts)
     cells = active_cells(layer)
     found = make_targets(planes, columns, train, max_train=settings.max_train, max_val=settings.max_val)
@@ -106,29 +116,44 @@ def make_problem(
 def chosen_columns(concepts: Concepts, asked: Sequence[str | int] | None) -> NDArray[np.int64]:
     """Columns of concepts by name or number, rising; of all of them without.
 
+    A number may be given in text, where no concept is called so.
+
     Raises:
-        SettingError: an unknown one; the message lists the nearest.
+        SettingError: an unknown one (the message lists the nearest), or a name that several concepts have.
     """
     if asked is None:
         return np.arange(len(concepts))
-    if isinstance(asked, (str, int)):
+    if isinstance(asked, str) or not isinstance(asked, Iterable):
         asked = [asked]
-    names = {name: column for column, name in enumerate(concepts.names)}
+    names: dict[str, list[int]] = {}
+    for column, name in enumerate(concepts.names):
+        names.setdefault(name, []).append(column)
     numbers = {int(number): column for column, number in enumerate(concepts.numbers)}
-    found = set()
-    for one in asked:
-        column = (
-            names.get(one) if isinstance(one, str) else None if isinstance(one, bool) else numbers.get(one)
-        )
-        if column is None:
-            raise SettingError(
-                f"expected names or numbers of the run's {len(concepts):,} concepts; got {one!r}"
-                f"{nearest(one, concepts.names) if isinstance(one, str) else ''}"
-            )
-        found.add(column)
+    found = sorted({_column(concepts, names, numbers, one) for one in asked})
     if not found:
         raise SettingError("expected at least one concept; got none")
-    return np.array(sorted(found), np.int64)
+    return np.array(found, np.int64)
+
+
+def _column(concepts: Concepts, names: dict[str, list[int]], numbers: dict[int, int], one: Any) -> int:
+    if isinstance(one, str):
+        own = names.get(one, [])
+        if len(own) > 1:
+            listed = ", ".join(str(concepts.numbers[column]) for column in own)
+            raise SettingError(
+                f"expected one concept; {len(own)} are called {one!r}: give one of the numbers {listed}"
+            )
+        if own:
+            return own[0]
+        number = int(one) if one.isascii() and one.isdecimal() and len(one) < 10 else None
+    else:
+        number = int(one) if isinstance(one, (int, np.integer)) and not isinstance(one, bool) else None
+    if number is None or number not in numbers:
+        raise SettingError(
+            f"expected names or numbers of the run's {len(concepts):,} concepts; got {one!r}"
+            f"{nearest(one, concepts.names) if isinstance(one, str) else ''}"
+        )
+    return numbers[number]
 
 
 def _reasons(targets: Targets, least: int, *, named: bool) -> dict[int, str]:

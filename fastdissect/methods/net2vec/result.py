@@ -100,11 +100,18 @@ class ConceptVectors:
         """Return the row of a concept, by its name or its number.
 
         Raises:
-            SettingError: it is not among the trained ones; the message says why it was skipped, or lists the nearest.
+            SettingError: it is not among the trained ones (the message says why it was skipped, or lists the nearest), or
+                several are called so.
         """
         if isinstance(concept, str):
-            if concept in self.names:
-                return self.names.index(concept)
+            own = [row for row, name in enumerate(self.names) if name == concept]
+            if len(own) > 1:
+                numbers = ", ".join(str(self.numbers[row]) for row in own)
+                raise SettingError(
+                    f"expected one concept; {len(own)} are called {concept!r}: give one of the numbers {numbers}"
+                )
+            if own:
+                return own[0]
             for name, reason in self.skipped:
                 if name == concept:
                     raise SettingError(

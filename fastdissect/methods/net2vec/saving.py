@@ -35,6 +35,7 @@ _SCORES = ("concept", "image", "train", "intersection", "union")
 
 def save_vectors(vectors: ConceptVectors, folder: Path) -> None:
     """See `ConceptVectors.save`."""
+    _remove(folder / _INDEX)  # a save that is killed leaves no vectors, not damaged ones
     arrays: dict[str, NDArray[Any]] = {
         "weights": vectors.weights,
         "numbers": np.asarray(vectors.numbers, np.int64),
@@ -61,12 +62,19 @@ def save_vectors(vectors: ConceptVectors, folder: Path) -> None:
     write_bytes(folder / _INDEX, (json.dumps(index, indent=1) + "\n").encode())
 
 
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f"{path} cannot be replaced: {error.strerror or error}; delete it") from error
+
+
 def load_vectors(folder: Path) -> ConceptVectors:
     """See `ConceptVectors.load`."""
     path = folder / _INDEX
     try:
         index = json.loads(path.read_bytes())
-        found = index["format"], dict(index["files"])
+        written, files = index["format"], dict(index["files"])
     except FileNotFoundError:
         raise OutputError(
             f"expected {path}, which holds concept vectors; it is missing: give the folder that they were "
@@ -74,21 +82,22 @@ def load_vectors(folder: Path) -> ConceptVectors:
         ) from None
     except OSError as error:
         raise OutputError(f"{path} cannot be read: {error.strerror or error}") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise _damaged(path, error) from error
-    if found[0] != FORMAT:
+    if written != FORMAT:
         raise OutputError(
-            f"{path}: expected format {FORMAT}; got {found[0]!r}: it was written by another version of fastdissect; "
-            "train the vectors again, or use that version"
+            f"{path}: expected format {FORMAT}; got {written!r}: it was written by another version of fastdissect; "
+            "use that version, or delete it and train the vectors again"
         )
     for name in (_ARRAYS, _TABLE):
-        if _digest(folder / name) != found[1].get(name):
+        if _digest(folder / name) != files.get(name):
             raise OutputError(
-                f"{folder / name} is damaged, or not the file that {_INDEX} describes; restore it, or train again"
+                f"{folder / name} is damaged, or not the file that {_INDEX} describes; restore it, or delete {path} and "
+                "train the vectors again"
             )
     try:
         arrays, _ = read_tensors(folder / _ARRAYS)
-        return ConceptVectors(
+        found = ConceptVectors(
             kind=index["kind"],
             layer=index["layer"],
             numbers=np.array(arrays["numbers"]),
@@ -100,16 +109,29 @@ def load_vectors(folder: Path) -> ConceptVectors:
             table=_read_table(folder / _TABLE, index["columns"]),
             skipped=tuple((str(name), str(reason)) for name, reason in index["skipped"]),
             record=dict(index["record"]),
-            images=_scores(arrays),
+            images=_scores(arrays, len(index["names"])),
         )
-    except (ValueError, KeyError, TypeError, SettingError) as error:
+        _check_text(found)
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, csv.Error, SettingError) as error:
         raise _damaged(path, error) from error
+    return found
 
 
-def _scores(arrays: dict[str, NDArray[Any]]) -> ImageScores | None:
+def _check_text(found: ConceptVectors) -> None:
+    """What no digest vouches for: the index itself."""
+    texts = [found.layer, *found.names, *found.categories]
+    if not all(isinstance(text, str) for text in texts):
+        raise ValueError("names that are no text")
+    if len(found) and not 0 <= found.category.min() <= found.category.max() < len(found.categories):
+        raise ValueError(f"{len(found.categories)} categories")
+
+
+def _scores(arrays: dict[str, NDArray[Any]], concepts: int) -> ImageScores | None:
     if "images_concept" not in arrays:
         return None
     found = {name: np.array(arrays[f"images_{name}"]) for name in _SCORES}
+    if len({len(one) for one in found.values()}) > 1 or found["concept"].max(initial=-1) >= concepts:
+        raise ValueError("images' scores of other concepts")
     return ImageScores(**{**found, "train": found["train"].astype(np.bool_)})
 
 
@@ -141,9 +163,12 @@ def _digest(path: Path) -> str:
             return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
     except OSError as error:
         raise OutputError(
-            f"{path} cannot be read: {error.strerror or error}; restore it, or train again"
+            f"{path} cannot be read: {error.strerror or error}; restore it, or delete {path.with_name(_INDEX)} and train the "
+            "vectors again"
         ) from error
 
 
 def _damaged(path: Path, error: Exception) -> OutputError:
-    return OutputError(f"{path} is damaged: {error!r}; restore it, or train the vectors again")
+    return OutputError(
+        f"{path} is damaged ({type(error).__name__}: {error!s:.200}); restore it, or delete it and train the vectors again"
+    )

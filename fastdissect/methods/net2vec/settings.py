@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from fastdissect.errors import SettingError, nearest
 from fastdissect.kernels.concept_masks import Rule
 from fastdissect.methods.net2vec.interpolation import MODES
 
-__all__ = ["LOSSES", "SegmentationSettings", "first_weights"]
+__all__ = ["LOSSES", "SegmentationSettings", "check_number", "check_whole", "first_weights", "read_settings"]
 
 LOSSES = ("linear", "bce")
 PUBLISHED_PIXELS = 113 * 113  # of the masks for which the published learning rate was chosen
@@ -36,6 +37,9 @@ class SegmentationSettings:
         l1, l2: l1 sign(w) + l2 w is added to the gradient.
         min_train: concepts with fewer images for training are skipped.
         max_train, max_val: the first so many images of a concept; None: all.
+        first_category: a concept's mask is what the first of its categories that an image has says of it, as in the
+            released code, be it nothing; else (our choice) the OR over all its categories. Needs planes made for
+            that (`first_category_planes`).
         seed: of the first weights, with the concept's number: the other concepts change nothing.
 
     Source: Net2Vec (Fong & Vedaldi 2018), section 3.1, and its released code (METHODS 3.2).
@@ -54,6 +58,7 @@ class SegmentationSettings:
     min_train: int = 1
     max_train: int | None = None
     max_val: int | None = None
+    first_category: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -66,24 +71,16 @@ class SegmentationSettings:
                     f"expected {what} of {', '.join(choices)}; got {value!r}{nearest(str(value), choices)}"
                 )
         for name in ("epochs", "batch", "min_train", "max_train", "max_val", "seed"):
-            value, least = getattr(self, name), 0 if name == "seed" else 1
-            if value is None and name.startswith("max_"):
-                continue
-            if type(value) is not int or value < least:
-                raise SettingError(f"expected {name} to be a whole number of at least {least}; got {value!r}")
-        for name, below in (
-            ("learning_rate", math.inf),
-            ("momentum", 1.0),
-            ("l1", math.inf),
-            ("l2", math.inf),
-        ):
             value = getattr(self, name)
-            positive = value > 0 if name == "learning_rate" else value >= 0
-            if isinstance(value, bool) or not positive or not value < below:
-                raise SettingError(
-                    f"expected {name} to be a number {'above' if name == 'learning_rate' else 'of at least'} 0"
-                    f"{' and below 1' if below == 1 else ''}; got {value!r}"
-                )
+            if value is not None or not name.startswith("max_"):
+                check_whole(name, value, 0 if name == "seed" else 1)
+        check_number("learning_rate", self.learning_rate, above=True)
+        check_number("momentum", self.momentum, below=1.0)
+        for name in ("l1", "l2"):
+            check_number(name, getattr(self, name))
+        for name in ("bias", "positive", "first_category"):
+            if not isinstance(getattr(self, name), bool):
+                raise SettingError(f"expected {name} to be True or False; got {getattr(self, name)!r}")
 
     def rule(self, mask_pixels: int) -> Rule:
         """The step for masks of so many pixels."""
@@ -100,6 +97,40 @@ class SegmentationSettings:
 
     def record(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
+
+
+def check_whole(name: str, value: Any, least: int) -> None:
+    """Refuse what is no whole number of at least `least`."""
+    if type(value) is not int or value < least:
+        raise SettingError(f"expected {name} to be a whole number of at least {least}; got {value!r}")
+
+
+def check_number(name: str, value: Any, *, above: bool = False, below: float = math.inf) -> None:
+    """Refuse what is no number of at least 0 (`above`: above 0) and below `below`."""
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not number or not (value > 0 if above else value >= 0) or not value < below:
+        raise SettingError(
+            f"expected {name} to be a number {'above' if above else 'of at least'} 0"
+            f"{f' and below {below:g}' if below < math.inf else ''}; got {value!r}"
+        )
+
+
+S = TypeVar("S")
+
+
+def read_settings(kind: type[S], record: Mapping[str, Any]) -> S:
+    """Return the settings that vectors were trained with, from their record.
+
+    Raises:
+        SettingError: the record has none, or others than this version knows.
+    """
+    given = record.get("settings")
+    try:
+        return kind(**given)  # type: ignore[arg-type]  # checked by the call itself
+    except TypeError as error:
+        raise SettingError(
+            f"expected vectors whose record has the settings of their training; got {given!r:.200}; train them again"
+        ) from error
 
 
 def first_weights(

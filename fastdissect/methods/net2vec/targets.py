@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastdissect.kernels.concept_masks import ConceptImages
+from fastdissect.methods.net2vec.first_category import FirstCategoryPlanes
 from fastdissect.types import Planes
 
 __all__ = ["Targets", "make_targets"]
@@ -17,8 +18,8 @@ __all__ = ["Targets", "make_targets"]
 class Targets:
     """The masks L_c of some concepts in the images that show them: first those for training, then the others.
 
-    L_c is the OR over an image's channels and categories (METHODS 3.1: our choice; the released code takes the first
-    category that has data).
+    L_c is the OR over an image's channels and categories (METHODS 3.1: our choice), or what the first of them says
+    (`first_category_planes`): then it can be empty in an image that shows the concept.
     """
 
     columns: NDArray[np.int64]  # [concepts], of the run
@@ -62,7 +63,7 @@ def make_targets(
     """Gather the images of each concept, in file order.
 
     Args:
-        planes: packed label planes of all images.
+        planes: packed label planes of all images, or `FirstCategoryPlanes`.
         columns: int64 [concepts], rising.
         train: bool [images]; the others are for validation.
         max_train, max_val: the first so many images of each concept; None: all.
@@ -70,7 +71,8 @@ def make_targets(
     place = np.full(max(int(planes.concept.max(initial=-1)), int(columns.max(initial=-1))) + 1, -1, np.int64)
     place[columns] = np.arange(len(columns))
     image = np.repeat(np.arange(planes.images), np.diff(planes.plane_start))
-    plane = np.flatnonzero((place[planes.concept] >= 0) & (planes.pixels > 0))
+    shown = (planes.pixels > 0) | isinstance(planes, FirstCategoryPlanes)
+    plane = np.flatnonzero((place[planes.concept] >= 0) & shown)
     concept = place[planes.concept[plane]]
     order = np.lexsort((image[plane], concept))
     plane, concept = plane[order], concept[order]

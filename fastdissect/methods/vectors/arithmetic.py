@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from fastdissect.errors import SettingError
+from fastdissect.methods.vectors.embedding import Embedding
 from fastdissect.methods.vectors.learned import embedding_of
 from fastdissect.methods.vectors.nearness import ranked
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from fastdissect.methods.vectors.learned import Vectors
 
-__all__ = ["Query", "arithmetic", "read_query"]
+__all__ = ["Query", "arithmetic", "query_rows", "read_query"]
 
 _SIGN = re.compile(r"(?:^|(?<=\s))([+-])(?=\s|$)")
 _SHORTEST = 1e-9  # of the mean: below, its vectors cancel and it has no direction
@@ -63,6 +64,23 @@ def read_query(text: str) -> Query:
     )
 
 
+def query_rows(embedding: Embedding, query: Query) -> tuple[list[int], list[int]]:
+    """Return the rows of what is added and of what is taken away.
+
+    Raises:
+        SettingError: an unknown concept, none at all, or one on both sides.
+    """
+    plus, minus = ([embedding.find(name) for name in names] for names in query)
+    if not plus and not minus:
+        raise SettingError("expected at least one concept in the query; got none")
+    both = sorted(set(plus) & set(minus))
+    if both:
+        raise SettingError(
+            f"expected each concept on one side of the query; {embedding.names[both[0]]!r} is on both"
+        )
+    return plus, minus
+
+
 def arithmetic(
     found: Vectors,
     query: str | Query | None = None,
@@ -98,21 +116,14 @@ def arithmetic(
         given = Query(tuple(positive), tuple(negative))
     else:
         given = read_query(query) if isinstance(query, str) else query
-    plus, minus = ([embedding.find(name) for name in names] for names in given)
-    if not plus and not minus:
-        raise SettingError("expected at least one concept in the query; got none")
-    both = sorted(set(plus) & set(minus))
-    if both:
-        raise SettingError(
-            f"expected each concept on one side of the query; {embedding.names[both[0]]!r} is on both"
-        )
+    plus, minus = query_rows(embedding, given)
     own = np.zeros(len(embedding), np.bool_)
     own[plus + minus] = True
     empty = [embedding.names[row] for row in np.flatnonzero(own & ~embedding.learned)]
     if empty and not unlearned:
         raise SettingError(
             f"the vectors of {', '.join(map(repr, empty))} mean nothing: their masks never meet the concept on val; leave "
-            "them out, or take them all the same (unlearned=True)"
+            "them out, or take them all the same (unlearned=True, --all-concepts)"
         )
     signs = np.array([1.0] * len(plus) + [-1.0] * len(minus))
     mean = (signs[:, None] * embedding.vectors[plus + minus]).mean(0)

@@ -18,16 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["filters_of", "filters_table", "helped_concepts", "helped_table"]
 
-BINS = (
-    (0, 0),
-    (1, 1),
-    (2, 5),
-    (6, 9),
-    (10, 14),
-    (15, 19),
-    (20, None),
-)  # concepts of a filter, both ends included
-
 
 def filters_of(found: Vectors, concept: str | int, k: int | None = None) -> pd.DataFrame:
     """Return the filters of a concept, largest weight (by size) first; ties: the lower unit number.

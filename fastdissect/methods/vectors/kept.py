@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from fastdissect.errors import OutputError, SettingError
+from fastdissect.methods.net2vec.filter_counts import FilterCounts
+from fastdissect.methods.net2vec.filter_counts_file import FILE
 from fastdissect.methods.net2vec.result import ConceptVectors
+from fastdissect.methods.net2vec.sealed_file import array_digest
 from fastdissect.storage import layer_folder
 
-__all__ = ["PLACE", "find_vectors", "kept_vectors", "vectors_folder"]
+__all__ = ["PLACE", "find_vectors", "kept_filter_counts", "kept_vectors", "vectors_folder"]
 
 PLACE = "net2vec"  # in a run's folder
 
@@ -38,6 +41,20 @@ def kept_vectors(
     found = ConceptVectors.load(folder)
     same = all(found.record.get(name) == value for name, value in record.items())
     return found if same and (found.kind, found.layer) == (kind, layer) else None
+
+
+def kept_filter_counts(folder: str | Path, vectors: ConceptVectors) -> FilterCounts | None:
+    """Return the scores with fewer filters that a folder has of these very vectors.
+
+    Raises:
+        OutputError: the file is there and damaged.
+    """
+    if not (Path(folder) / FILE).is_file():
+        return None
+    found = FilterCounts.load(folder)
+    own = {"settings": vectors.record.get("settings"), "vectors": array_digest(vectors.weights)}
+    own["problem"] = vectors.record.get("problem")
+    return found if dict(found.record) == own and found.names == vectors.names else None
 
 
 def find_vectors(place: str | Path, layer: str, kind: str = "segmentation") -> ConceptVectors:
