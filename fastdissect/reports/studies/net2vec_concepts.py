@@ -1,10 +1,9 @@
-"""One concept on a page: what it scores, its filters, its neighbours, and pictures across the whole range."""
+"""Pictures of a concept: where its vector sees it, in images across the whole range of IoU."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,15 +14,10 @@ from fastdissect.methods.vectors import VectorStudy
 from fastdissect.reports.image_reading import tile_size
 from fastdissect.reports.pictures import masked_tile
 from fastdissect.reports.studies.explanation_sections import jpeg
-from fastdissect.reports.studies.net2vec_figures import concept_figure
-from fastdissect.reports.studies.page import Picture, Pictures, Section
+from fastdissect.reports.studies.page import Picture
 
-__all__ = ["ShownImages", "concept_section", "in_words"]
+__all__ = ["ShownImages", "concept_pictures"]
 
-_FLAGS = {
-    "one_image": "The vector is that of one image.",
-    "nothing_active": "No unit is active in the training images.",
-}
 _TILE = 150  # CSS pixels of a picture's longer side
 
 
@@ -36,61 +30,18 @@ class ShownImages:
     count: int = 5  # pictures of a concept
 
 
-def concept_section(
-    study: VectorStudy, row: int, labels: Sequence[str], images: ShownImages | None
-) -> Section:
-    """The section of the concept in a row of the vectors; `labels` are the units' own in the run, or ""."""
-    vectors = study.vectors
-    name, number = vectors.names[row], int(vectors.numbers[row])
-    filters = study.filters_of(row)
-    words = [f"{unit}" + (f" · {labels[unit]}" if labels[unit] else "") for unit in filters["unit"]]
-    items: list[Any] = []
-    if images is not None and vectors.images is not None:
-        items += _pictures(study, row, images)
-    items.append(
-        concept_figure(filters.assign(label=words), study.neighbours_of(row), name, f"concept-{number}")
-    )
-    return Section(f"{name} ({vectors.category_names()[row]})", in_words(study, row), items)
+def concept_pictures(study: VectorStudy, row: int, images: ShownImages) -> list[tuple[Picture, float, str]]:
+    """Return (picture, its IoU_ind, the image's name) of the validation images at evenly spaced ranks, best first.
 
-
-def in_words(study: VectorStudy, row: int) -> str:
-    """What a concept scores, and what is to be doubted."""
-    table = study.vectors.table.iloc[row]
-    words = [f"{int(table['train_images']):,} images to train on, {int(table['val_images']):,} to validate."]
-    if "iou_val" in table:
-        words.append(f"IoU_set of the combination: {_both(table, 'iou_train', 'iou_val')}.")
-    if "single_unit" in table and "single_iou_val" in table:
-        words.append(
-            f"Best single filter: unit {int(table['single_unit'])}, {_both(table, 'single_iou_train', 'single_iou_val')}."
-        )
-    if "accuracy_val" in table:
-        words.append(f"Accuracy: {_both(table, 'accuracy_train', 'accuracy_val')}.")
-    words += [text for flag, text in _FLAGS.items() if table.get(flag)]
-    if not study.embedding.learned[row]:
-        words.append("The vector means nothing: it tells the concept no better than by chance.")
-    return " ".join(words)
-
-
-def _both(table: Any, train: str, val: str) -> str:
-    scores = [
-        f"{float(table[name]):.3f} on {split}"
-        for name, split in ((val, "val"), (train, "train"))
-        if name in table and not np.isnan(table[name])
-    ]
-    return ", ".join(scores) or "not known"
-
-
-def _pictures(study: VectorStudy, row: int, images: ShownImages) -> list[Pictures]:
+    Empty where the scores of single images were not kept, and for a concept without images to validate.
+    """
     scores = study.vectors.images
-    assert scores is not None
-    chosen = scores.across(row, images.count)
-    own = {
-        int(i): float(v)
-        for i, v, c in zip(scores.image, scores.iou(), scores.concept, strict=True)
-        if c == row
-    }
-    tiles = []
-    for place, image in enumerate(chosen.tolist()):
+    if scores is None:
+        return []
+    number, tiles = int(study.vectors.numbers[row]), []
+    own = slice(*np.searchsorted(scores.concept, [row, row + 1]))  # concepts rise
+    iou = dict(zip(scores.image[own].tolist(), scores.iou()[own].tolist(), strict=True))
+    for place, image in enumerate(scores.across(row, images.count).tolist()):
         pixels, _ = images.dataset.read_image(image)
         size = tile_size(pixels.shape[:2], _TILE)
         picture = Image.fromarray(pixels).resize(
@@ -98,12 +49,7 @@ def _pictures(study: VectorStudy, row: int, images: ShownImages) -> list[Picture
         )
         mask = Image.fromarray(images.mask(row, image).astype(np.uint8) * 255)
         enlarged = np.asarray(mask.resize((size[1], size[0]), Image.Resampling.BILINEAR)) > 127
-        tiles.append(
-            Picture(
-                f"concept-{int(study.vectors.numbers[row])}-{place}.jpg",
-                f"IoU {own[image]:.3f}",
-                jpeg(masked_tile(np.asarray(picture), enlarged)),
-                alt=f"where {study.vectors.names[row]} is predicted in {images.dataset.image_name(image)}",
-            )
-        )
-    return [Pictures(tuple(tiles), _TILE)] if tiles else []
+        name = images.dataset.image_name(image)
+        data = jpeg(masked_tile(np.asarray(picture), enlarged))
+        tiles.append((Picture(f"concept-{number}-{place}.jpg", "", data), iou[image], name))
+    return tiles

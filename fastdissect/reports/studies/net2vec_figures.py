@@ -21,10 +21,10 @@ from fastdissect.reports.studies.figures import (
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["concept_figure", "needed_figure", "score_curve", "sharing_figure", "single_against_combined"]
+__all__ = ["needed_figure", "score_curve", "sharing_figure", "single_against_combined"]
 
 _PANELS = 3  # categories in a row
-_PLUS, _MINUS = "#3f74b8", "#c0574e"
+_BAR = "#3f74b8"
 
 
 def single_against_combined(scores: pd.DataFrame, what: str) -> Figure:
@@ -108,7 +108,7 @@ def _powers(axes: Any, filters: Any) -> None:
     """Ticks at the numbers that were tried, as far as they do not run into each other."""
     kept: list[int] = []
     for f in sorted({int(f) for f in filters}):
-        if not kept or f >= 1.4 * kept[-1]:
+        if not kept or f >= 1.6 * kept[-1]:
             kept.append(f)
     axes.set_xticks(kept, [str(f) for f in kept])
     axes.xaxis.set_minor_locator(need("matplotlib.ticker").NullLocator())
@@ -118,7 +118,7 @@ def sharing_figure(bins: pd.DataFrame) -> Figure:
     """Draw how many units are the best single filter of 0, 1, 2-5, ... concepts; `bins` is from `net2vec.sharing`."""
     with study_figure(5.0, 2.6) as (figure, axes):
         places = np.arange(len(bins))
-        axes.bar(places, bins["filters"], 0.7, color=_PLUS)
+        axes.bar(places, bins["filters"], 0.7, color=_BAR)
         for x, count in zip(places, bins["filters"], strict=True):
             axes.annotate(
                 f"{count:,}",
@@ -135,36 +135,3 @@ def sharing_figure(bins: pd.DataFrame) -> Figure:
         axes.set_ylabel("units")
         axes.margins(y=0.12)
         return figure_files(figure, "sharing", "How many concepts share a best single filter.")
-
-
-def concept_figure(filters: pd.DataFrame, near: pd.DataFrame, concept: str, name: str) -> Figure:
-    """Draw a concept's largest weights beside its nearest neighbours.
-
-    Args:
-        filters: columns label (of the row), weight, share. near: columns neighbour, cosine; may be empty.
-        name: of the figure's files.
-    """
-    rows = max(len(filters), len(near), 3)
-    with study_figure(6.5, 0.75 + 0.19 * rows, 1, 2) as (figure, (left, right)):
-        _bars(left, filters["label"], filters["weight"], rows)
-        left.set_xlabel("weight, of a vector of length 1")
-        share = f"{100 * float(filters['share'].sum()):.0f} %"
-        caption = f"{printable(concept)}: the {len(filters)} largest weights by size, {share} of the vector"
-        if len(near):
-            _bars(right, near["neighbour"], near["cosine"], rows)
-            right.set_xlabel("cosine with the nearest others")
-            caption += ", and its nearest neighbours"
-        else:
-            right.set_visible(False)
-        return figure_files(figure, name, f"{caption}.")
-
-
-def _bars(axes: Any, names: Any, values: Any, rows: int) -> None:
-    places = np.arange(len(values))
-    axes.barh(places, values, 0.7, color=[_PLUS if value > 0 else _MINUS for value in values])
-    axes.axvline(0, color=QUIET, linewidth=0.8)
-    axes.set_yticks(places, [printable(name)[:28] for name in names], fontsize=8, color=INK)
-    axes.set_ylim(rows - 0.5, -0.5)
-    axes.tick_params(axis="y", length=0)
-    axes.grid(visible=False, axis="y")
-    axes.spines["left"].set_visible(False)

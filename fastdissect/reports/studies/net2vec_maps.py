@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,26 +37,50 @@ def map_figure(places: pd.DataFrame, categories: tuple[str, ...]) -> Figure:
             own = places[places["category"] == category]
             if len(own):
                 axes.scatter(own["x"], own["y"], s=16, color=colour, linewidths=0, label=_short(category))
-        for row in places.iloc[::step].itertuples():
-            axes.annotate(
-                _short(row.concept),
-                (row.x, row.y),
-                (3, 2),
-                textcoords="offset points",
-                fontsize=6 if len(places) > 60 else 7,
-                color=INK,
-            )
         axes.set_xticks([])
         axes.set_yticks([])
         axes.spines[["left", "bottom"]].set_visible(False)
         axes.margins(0.08)
         figure.legend(loc="outside upper left", ncols=max(1, min(6, len(colours))), handlelength=1)
-        some = "" if step == 1 else f" Every {step}th concept is named."
+        named = _name_points(figure, axes, places, places.iloc[::step])
+        some = "" if named == len(places) else f" {named:,} are named; more names would cover one another."
         caption = (
             f"{len(places):,} concepts, near where their vectors are alike (t-SNE of the unit vectors). Only neighbourhoods "
             f"mean something here: not distances between groups, nor the axes.{some}"
         )
         return figure_files(figure, "map", caption)
+
+
+def _name_points(figure: Any, axes: Any, places: pd.DataFrame, asked: pd.DataFrame) -> int:
+    """Write names beside their points where they cover neither points nor other names; return how many."""
+    figure.draw_without_rendering()  # the axes now have their place
+    dot, size = figure.dpi / 72, 6 if len(places) > 60 else 7
+    points = axes.transData.transform(places[["x", "y"]].to_numpy())
+    taken = np.concatenate([points - 2.5 * dot, points + 2.5 * dot], 1)  # left, bottom, right, top
+    named = 0
+    for row, (x, y) in zip(
+        asked.itertuples(), axes.transData.transform(asked[["x", "y"]].to_numpy()), strict=True
+    ):
+        text = axes.annotate(
+            _short(row.concept), (row.x, row.y), (0, 0), textcoords="offset points", fontsize=size, color=INK
+        )
+        text.set_in_layout(False)
+        with warnings.catch_warnings():  # a script that the font lacks: as in figure_files
+            warnings.filterwarnings("ignore", message=r"Glyph .* missing from")
+            box = text.get_window_extent()
+        # in points; letters are wider when they are drawn finer
+        width, height = 1.15 * box.width / dot, 0.8 * box.height / dot
+        for right, up in ((4, -2), (-4 - width, -2), (-width / 2, 4), (-width / 2, -9)):
+            left, bottom = x + right * dot, y + up * dot
+            own = np.array([left, bottom, left + width * dot, bottom + height * dot])
+            outside = own[0] < 0 or own[2] > figure.bbox.width
+            if not outside and not ((own[:2] < taken[:, 2:]) & (own[2:] > taken[:, :2])).all(1).any():
+                text.set_position((right, up))
+                taken, named = np.concatenate([taken, own[None]]), named + 1
+                break
+        else:
+            text.remove()
+    return named
 
 
 def tree_figure(tree: Tree, categories: tuple[str, ...], left_out: int = 0) -> Figure:

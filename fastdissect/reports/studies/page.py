@@ -63,7 +63,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Picture:
-    """An image file's bytes (JPEG or PNG), with the name of its file."""
+    """An image file's bytes (JPEG, PNG or SVG), with the name of its file."""
 
     name: str
     caption: str
