@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from cli_cases import call
+from cli_cases import call, failure
 from explanation_cases import pixels
 from PIL import Image
 from typer.testing import Result
@@ -153,10 +153,103 @@ def test_a_head_that_cannot_be_found(home: Path) -> None:
     assert semantics(home, "--head", "fc", run="pair").exit_code == 0
 
 
+def test_an_evaluation(home: Path) -> None:
+    out = home / "evaluated"
+    arguments = ("--evaluate", "--seeds", 1, "--images", 6, "--removals", 3, "--positions", 300, "-o", out)
+    result = semantics(home, *arguments)
+    assert result.exit_code == 0, result.output
+    text = " ".join(result.output.split())
+    for words in ("pointing game, hits", "best single unit", "random directions", "residual share", "0.95"):
+        assert words in text
+    folder = out / "evaluation"
+    assert len(pd.read_csv(folder / "decisions.csv")) == 6
+    concepts = SemanticVectors.load(out).vectors.names
+    for name in ("pointing", "stability"):
+        assert pd.read_csv(folder / f"{name}.csv", keep_default_na=False)["concept"].tolist() == list(
+            concepts
+        )
+
+
+def test_an_evaluation_without_a_head(home: Path) -> None:
+    result = semantics(home, "--evaluate", "--seeds", 0, "--images", 3, "-o", home / "headless", run="pair")
+    assert result.exit_code == 0, result.output
+    assert "Decisions are left out: the network's output: expected logits" in " ".join(result.output.split())
+    assert not (home / "headless" / "evaluation" / "decisions.csv").exists()
+
+
+def test_one_concept_has_a_page(home: Path) -> None:
+    result = semantics(home, "--concept", "sky", "-o", home / "one")
+    assert result.exit_code == 0, result.output
+    assert (home / "one" / "page" / "index.html").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--class", "kitchn"), "unknown class 'kitchn'"),
+        (("--among", "kitchn"), "unknown class 'kitchn'"),
+        (("-i", 0, "--versus", "kitchn"), "unknown class 'kitchn'"),
+        (("-i", 0, "--class", "kitchn"), "unknown class 'kitchn'"),
+        (("--head", "nothing"), "unknown layer 'nothing'"),
+        (("-i", 0, "--head", "nothing"), "unknown layer 'nothing'"),
+        (("--evaluate", "--head", "nothing"), "unknown layer 'nothing'"),
+        (("--concept", "skyy"), "unknown concept 'skyy'"),
+        (("-i", 99), "0 to 59; got 99"),
+        (("-i", "nothing.png"), "is missing"),
+        (("-i", "{home}/torn.png"), "is truncated"),
+        (("--classes", "{home}/two.txt"), "expected 5 class names"),
+        (("--model", "builtin:shapes"), "expected the network that was dissected"),
+        (("--data", "shapes:images=60,size=32,seed=9"), "expected the 60 images of the run"),
+        (("-o", "{home}/net.py"), "is no folder"),
+        (("-o", "{home}/taken"), "vectors.json cannot be written"),
+    ],
+)
+def test_questions_are_checked_before_the_vectors_are_found(
+    home: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[object, ...], words: str
+) -> None:
+    (home / "torn.png").write_bytes((home / "photo.png").read_bytes()[:200])
+    (home / "two.txt").write_text("a\nb\n")
+    (home / "taken" / "vectors.json").mkdir(parents=True, exist_ok=True)
+
+    def never(*_arguments: object, **_options: object) -> None:
+        raise AssertionError("the long part began")
+
+    monkeypatch.setattr("fastdissect.methods.semantics.vectors.planes_of", never)
+    monkeypatch.setattr("fastdissect.methods.semantics.vectors.gather_features", never)
+    given = [str(a).replace("{home}", str(home)) for a in arguments]
+    assert words in failure(semantics(home, "--seed", 123, *given))
+
+
+@pytest.mark.parametrize(
+    "arguments", [("-i", 0), ("--class", "attic"), ("--among", "attic"), ("-i", 0, "--versus", "attic")]
+)
+def test_a_missing_head_is_said_before_the_vectors_are_found(
+    home: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[object, ...]
+) -> None:
+    monkeypatch.setattr("fastdissect.methods.semantics.vectors.reopen", None)
+    assert "--head NAME" in failure(semantics(home, "--seed", 123, *arguments, run="pair"))
+
+
+def test_damaged_vectors_are_said(home: Path) -> None:
+    out = home / "damaged"
+    assert semantics(home, "--positions", 300, "-o", out).exit_code == 0
+    good = (out / "vectors.json").read_bytes()
+    (out / "vectors.json").write_bytes(good[:400])
+    assert str(out) in failure(semantics(home, "--positions", 300, "-o", out))
+    (out / "vectors.json").unlink()  # as the message says
+    assert semantics(home, "--positions", 300, "-o", out).exit_code == 0
+    assert (out / "vectors.json").read_bytes() == good
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
         (("--versus", "attic"), 2, "expected with --image only"),
+        (("--evaluate", "-i", "0"), 2, "expected without --image"),
+        (("--evaluate", "--class", "attic"), 2, "expected without --image"),
+        (("--seeds", "2"), 2, "expected with --evaluate only"),
+        (("--images", "2"), 2, "expected with --evaluate only"),
+        (("--evaluate", "--images", "0"), 2, "greater than or equal to 1"),
         (("--class", "kitchn"), 1, "unknown class 'kitchn'; nearest: kitchen"),
         (("--concept", "skyy"), 1, "unknown concept 'skyy'; nearest: sky"),
         (("--layer", "feature"), 1, "nearest: features"),

@@ -47,7 +47,7 @@ def test_the_global_page(study: tuple[Any, ...], tmp_path: Path) -> None:
     again = write_global(tmp_path / "again", view)
     for name in ("index.html", "figures/quality.svg", "figures/classes.svg", "classes.csv"):
         assert (again.parent / name).read_bytes() == (page.parent / name).read_bytes(), name
-    rows = by_category(view)
+    rows = by_category(found.vectors.table)
     assert rows["concepts"].sum() == len(found.vectors)
     assert rows["AP"].item() == pytest.approx(found.vectors.table["ap_val"].mean())
 

@@ -492,6 +492,12 @@ def test_features_that_are_not_finite_are_named(planted: Any) -> None:
         ({"concepts": ["rod"]}, "unknown concept 'rod'; nearest: red"),
         ({"concepts": []}, "expected a list of concepts"),
         ({"concepts": "red"}, "expected a list of concepts"),
+        ({"concepts": 5}, "expected a list of concepts"),
+        ({"concepts": [True]}, "unknown concept True"),
+        ({"ridge": "x"}, "expected a ridge above 0"),
+        ({"ridge": float("nan")}, "expected a ridge above 0"),
+        ({"cover": "x"}, "expected cover to be a share"),
+        ({"cover": float("nan")}, "expected cover to be a share"),
         ({"positions": 5}, "positions to be a whole number of 20 or more"),
         ({"ridge": 0.0}, "expected a ridge above 0"),
         ({"cover": 1.5}, "expected cover to be a share"),
@@ -517,3 +523,38 @@ def test_several_layers_ask_for_one(planted: Any) -> None:
     d = fd.dissect(net, data, ["features", "norm"], cache=None, progress=False, workers=0)
     with pytest.raises(SettingError, match="features, norm"):
         vectors_of(d, net, data)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"top": 0}, "top to be a whole number of 1 or more"),
+        ({"draws": None}, "draws to be a whole number"),
+        ({"seed": -1}, "seed to be a whole number of 0"),
+        ({"among": [9]}, "expected a class of 0 to 3"),
+        ({"class_names": ["a"]}, "expected 4 class names"),
+    ],
+)
+def test_global_options_are_checked(planted: Any, options: dict[str, Any], words: str) -> None:
+    net, data, d, study = planted
+    with pytest.raises(SettingError, match=words):
+        global_view(d, study, model=net, data=data, progress=False, **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"classes": 5.5}, "expected classes, by name or number"),
+        ({"classes": [None]}, "expected a class's name or number"),
+        ({"classes": "class 9"}, "unknown class 'class 9'; nearest"),
+        ({"versus": 4}, "expected a class of 0 to 3"),
+        ({"most": True}, "most to be a whole number"),
+        ({"removals": None}, "removals to be a whole number"),
+        ({"among": []}, "expected a list of classes"),
+        ({"targets": {"0000": "zz"}}, "unknown class 'zz'"),
+    ],
+)
+def test_local_options_are_checked(planted: Any, options: dict[str, Any], words: str) -> None:
+    net, data, d, study = planted
+    with pytest.raises(SettingError, match=words):
+        explain_by_concepts(d, study, 0, model=net, data=data, **options)

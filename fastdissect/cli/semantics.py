@@ -12,7 +12,8 @@ from fastdissect.cli import semantics_options as given
 from fastdissect.cli.options import Traceback, Verbose, parse_image
 from fastdissect.cli.pairs import read_names
 from fastdissect.cli.report import Run
-from fastdissect.cli.semantics_tables import category_table, class_table, say_view, say_what
+from fastdissect.cli.semantics_pages import PAGES, assess, compare, explain
+from fastdissect.cli.semantics_tables import say_what
 from fastdissect.cli.terminal import output, plain
 
 if TYPE_CHECKING:
@@ -38,6 +39,9 @@ def semantics(
     all_concepts: given.AllConcepts = False,
     most: given.Most = 10,
     removals: given.Removals = 20,
+    evaluate: given.Evaluate = False,
+    images: given.EvaluateImages = None,
+    seeds: given.Seeds = None,
     seed: given.Seed = 0,
     model: shared.Model = None,
     data: shared.Data = None,
@@ -56,18 +60,30 @@ def semantics(
     Example:
       fastdissect semantics out --layer layer4
       fastdissect semantics out --layer layer4 --image kitchen.jpg --versus bathroom
+      fastdissect semantics out --layer layer4 --evaluate
     """
     del verbose, traceback
     if versus is not None and not image:
         raise typer.BadParameter("expected with --image only", param_hint="'--versus'")
+    if evaluate and (image or class_):
+        raise typer.BadParameter("expected without --image and --class", param_hint="'--evaluate'")
+    for option, value in (("--images", images), ("--seeds", seeds)):
+        if value is not None and not evaluate:
+            raise typer.BadParameter("expected with --evaluate only", param_hint=f"'{option}'")
 
     from fastdissect.methods.extras import need
+    from fastdissect.methods.semantics import check_asked, settings_of
+    from fastdissect.methods.semantics.settings import only_layer
+    from fastdissect.methods.semantics.space import check_folder
+    from fastdissect.reports.studies.free import check_study_folder
     from fastdissect.results import load
+    from fastdissect.storage import layer_folder
 
-    for library in ("scipy", "matplotlib"):  # said before the work, not after it
+    for library in ("scipy", "matplotlib"):  # said before the work, not after it, as all that follows
         need(library)
     dissection = load(run)
-    place = {"model": model, "data": data, "device": device}
+    name = dissection[only_layer(dissection) if layer is None else layer].name
+    place: dict[str, Any] = {"model": model, "data": data, "device": device}
     settings: dict[str, Any] = {
         "concepts": concept or None,
         "positions": positions,
@@ -75,107 +91,53 @@ def semantics(
         "nonnegative": non_negative,
         "seed": seed,
     }
-    classes_given: dict[str, Any] = {
+    settings_of(dissection, name, **settings)
+    head_given: dict[str, Any] = {
         "head": head,
         "class_names": None if classes is None else read_names(classes),
         "among": among or None,
     }
-    folder, study = _vectors(dissection, layer, settings, place, cache, run, out)
-    page = (
-        _explain(
-            dissection,
-            study,
-            [parse_image(text) for text in image],
-            {
-                **place,
-                **classes_given,
-                "classes": class_ or [],
-                "versus": versus,
-                "most": most,
-                "removals": removals,
-                "all_concepts": all_concepts,
-                "seed": seed,
-            },
-            folder,
-            pictures,
-        )
-        if image
-        else _compare(dissection, study, {**place, **classes_given, "seed": seed}, class_ or [], folder)
-    )
+    pictures_of = [parse_image(text) for text in image or []]
+    folder = out or run / "semantics" / layer_folder(name)
+    for name_of_page in PAGES:
+        check_study_folder(folder / name_of_page)
+    asked: dict[str, Any] = {**head_given, "classes": class_ or [], "versus": versus}
+    check_asked(dissection, name, images=pictures_of, **asked, **place)
+    check_folder(folder)
+
+    where = None if cache == "none" else cache
+    study = _vectors(dissection, name, settings, {**place, "cache": where}, folder)
+    shared_by_all = {**place, "seed": seed}
+    parts = {"most": most, "removals": removals, "all_concepts": all_concepts}
+    if pictures_of:
+        page = explain(dissection, study, pictures_of, {**shared_by_all, **asked, **parts}, folder, pictures)
+    elif evaluate:
+        more = {
+            "images": 300 if images is None else images,
+            "seeds": 3 if seeds is None else seeds,
+            "cache": where,
+        }
+        page = assess(dissection, study, {**shared_by_all, **head_given, **parts, **more}, folder)
+    else:
+        page = compare(dissection, study, {**shared_by_all, **head_given}, class_ or [], folder)
     output().print(f"Page: {plain(page)}\n{plain(page.absolute().as_uri())}", soft_wrap=True)
 
 
 def _vectors(
     dissection: Dissection,
-    layer: str | None,
+    layer: str,
     settings: dict[str, Any],
-    place: dict[str, Any],
-    cache: str,
-    run: Path,
-    out: Path | None,
-) -> tuple[Path, SemanticVectors]:
+    options: dict[str, Any],
+    folder: Path,
+) -> SemanticVectors:
     """Those that were kept, else found now and kept."""
     from fastdissect.methods.semantics import kept_vectors, semantic_vectors, settings_of
-    from fastdissect.methods.semantics.settings import only_layer
-    from fastdissect.reports.studies.free import check_study_folder
-    from fastdissect.storage import layer_folder
 
-    name = dissection[only_layer(dissection) if layer is None else layer].name
-    folder = out or run / "semantics" / layer_folder(name)
-    for page in ("page", "images"):
-        check_study_folder(folder / page)
-    wanted = settings_of(dissection, name, **settings)
-    found = kept_vectors(folder, wanted)
+    found = kept_vectors(folder, settings_of(dissection, layer, **settings))
     if found is None:
-        where = None if cache == "none" else cache
-        found = semantic_vectors(dissection, name, **settings, **place, cache=where)
+        found = semantic_vectors(dissection, layer, **settings, **options)
         found.save(folder)
         say_what(found, "")
     else:
         say_what(found, f", found again in {plain(folder)}")
-    return folder, found
-
-
-def _compare(
-    dissection: Dissection, study: SemanticVectors, options: dict[str, Any], classes: list[str], folder: Path
-) -> Path:
-    from fastdissect.methods.classes import find_class
-    from fastdissect.methods.semantics import global_view
-    from fastdissect.reports.studies.semantics_global import by_category, write_global
-
-    view = global_view(dissection, study, **options)
-    console = output()
-    console.print(category_table(by_category(view)))
-    if view.classes is None:
-        console.print(plain(f"The classes are left out: {view.reason}"), soft_wrap=True)
-        if classes:
-            raise typer.Exit(1)
-    else:
-        assert view.reading is not None
-        wanted = [view.reading.names[find_class(name, view.reading.names)] for name in classes]
-        console.print(class_table(view, wanted))
-    return write_global(folder / "page", view, eyebrow=_what(dissection))
-
-
-def _explain(
-    dissection: Dissection,
-    study: SemanticVectors,
-    images: list[str | int],
-    options: dict[str, Any],
-    folder: Path,
-    pictures: int,
-) -> Path:
-    from fastdissect.methods.semantics import explain_by_concepts
-    from fastdissect.reports.studies.semantics_local import ConceptPage
-
-    page = ConceptPage(pictures)
-    for explanation in explain_by_concepts(dissection, study, images, **options):
-        page.add(explanation)
-        for view in explanation.views:
-            say_view(explanation, view)
-    output().print(f"Parts add up to every score; the largest gap is {page.gap:.1g}, relative.")
-    return page.write(folder / "images", _what(dissection))
-
-
-def _what(dissection: Dissection) -> str:
-    return f"{dissection.run.get('model', 'a network')} on {dissection.run.get('data', 'a data set')}"
+    return found

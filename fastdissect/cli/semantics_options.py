@@ -12,6 +12,8 @@ __all__ = [
     "Cache",
     "Class",
     "Concepts",
+    "Evaluate",
+    "EvaluateImages",
     "Layer",
     "Most",
     "NonNegative",
@@ -20,6 +22,7 @@ __all__ = [
     "Removals",
     "Ridge",
     "Seed",
+    "Seeds",
     "Versus",
 ]
 
@@ -57,6 +60,25 @@ AllConcepts = Annotated[
 Most = Annotated[int, typer.Option(min=1, help="Concepts that may take part in one score.")]
 Removals = Annotated[
     int, typer.Option(min=0, help="Random directions beside each concept's removal; 0: no removals.")
+]
+Evaluate = Annotated[
+    bool,
+    typer.Option(
+        "--evaluate",
+        help="A page of how far the vectors can be trusted: pointing game, removals and residuals over held-out images, "
+        "other seeds.",
+    ),
+]
+EvaluateImages = Annotated[
+    int | None,
+    typer.Option("--images", min=1, help="With --evaluate: held-out images, at most; 300, if not given."),
+]
+Seeds = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        help="With --evaluate: so many times the vectors are found from other positions; 3, if not given.",
+    ),
 ]
 Seed = Annotated[int, typer.Option(min=0, help="Of everything drawn.")]
 Cache = Annotated[str, typer.Option(help="Folder of packed masks; auto: the user's; none: no cache.")]

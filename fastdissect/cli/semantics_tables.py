@@ -10,9 +10,15 @@ from fastdissect.cli.terminal import listing, output, plain
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from fastdissect.methods.semantics import ConceptExplanation, ConceptView, GlobalView, SemanticVectors
+    from fastdissect.methods.semantics import (
+        ConceptExplanation,
+        ConceptView,
+        Evaluation,
+        GlobalView,
+        SemanticVectors,
+    )
 
-__all__ = ["category_table", "class_table", "say_view", "say_what"]
+__all__ = ["category_table", "class_table", "say_evaluation", "say_view", "say_what"]
 
 _CLASSES = 40  # rows where no class is asked for
 
@@ -82,6 +88,44 @@ def say_view(explanation: ConceptExplanation, view: ConceptView) -> None:
     table.add_row("score", "", f"{view.evidence.score:.4g}", "", "", "")
     output().print(table)
     output().print(f"{residual_words(view)}\n")
+
+
+def say_evaluation(found: Evaluation) -> None:
+    """How far the vectors can be trusted, in a table of means."""
+    from fastdissect.methods.semantics import STABLE
+
+    table = listing(
+        ("what", "mean", "beside it", "mean "), title="On held-out images", right=("mean", "mean ")
+    )
+    own = found.study.vectors.table
+    means = [
+        ("AP", own["ap_val"].mean(), "best single unit", own["single_ap"].mean()),
+        ("IoU", own["iou_val"].mean(), "best single unit", own["single_iou"].mean()),
+    ]
+    if found.pointing is not None:
+        game = found.pointing
+        means += [
+            ("pointing game, hits", game["vector"].mean(), "best single unit", game["single_unit"].mean()),
+            ("", math.nan, "random directions", game["random"].mean()),
+        ]
+    if found.removals is not None and len(found.removals):
+        first = found.removals[found.removals["rank"] == 1]
+        without = first["change"].abs().mean(), first["chance"].mean()
+        means.append(("change without the strongest concept", without[0], "random directions", without[1]))
+    if found.decisions is not None:
+        share, explained = found.decisions["residual_share"].mean(), found.decisions["explained"].mean()
+        means.append(("residual share", share, "share of decisions explained", explained))
+    if found.stability is not None:
+        least = found.stability["least"]
+        stable = (least > STABLE).mean()
+        means.append(
+            ("least cosine with other seeds", least.mean(), f"share of concepts above {STABLE}", stable)
+        )
+    for what, mean, beside, other in means:
+        table.add_row(what, _number(float(mean)), beside, _number(float(other)))
+    output().print(table)
+    if found.reason:
+        output().print(plain(f"Decisions are left out: {found.reason}"), soft_wrap=True)
 
 
 def _number(value: Any) -> str:

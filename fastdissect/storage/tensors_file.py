@@ -97,7 +97,7 @@ def read_tensors(path: Path, seal: str | None = None) -> tuple[dict[str, NDArray
             raise _damaged(path, f"expected {8 + length + end:,} bytes, got {len(data):,}")
         return {name: _view(body, entry) for name, entry in header.items()}, metadata
     except (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError) as error:
-        raise _damaged(path, f"its header makes no sense: {error!r}") from error
+        raise _damaged(path, f"its header makes no sense ({type(error).__name__}: {error!s:.200})") from error
 
 
 def _digest(header: bytes) -> str:

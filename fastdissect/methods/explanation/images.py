@@ -71,6 +71,8 @@ def _several(images: Any) -> Iterable[Any]:
 
 def _entries(item: Any, place: int, dataset: Callable[[], Dataset]) -> Iterator[_Entry]:
     if isinstance(item, str | Path):
+        if not str(item):
+            raise SettingError("expected an image's file or folder; got an empty name")
         path = Path(os.path.expanduser(item))  # noqa: PTH111 (an unknown ~user stays as it is)
         if not os.path.isdir(path):  # noqa: PTH112 (a name that is too long is no folder)
             _check_file(path, str(item))

@@ -9,8 +9,10 @@ had; none here is theirs.
 
 from __future__ import annotations
 
+from fastdissect.methods.semantics.asking import check_asked
 from fastdissect.methods.semantics.class_weights import ClassWeights, class_weights
 from fastdissect.methods.semantics.decisions import ConceptExplanation
+from fastdissect.methods.semantics.evaluation import Evaluation, evaluate_vectors
 from fastdissect.methods.semantics.explaining import explain_by_concepts, vocabulary_of
 from fastdissect.methods.semantics.global_view import (
     ConceptOrder,
@@ -25,14 +27,17 @@ from fastdissect.methods.semantics.settings import settings_of
 from fastdissect.methods.semantics.solving import Samples, Solution, solve
 from fastdissect.methods.semantics.space import FeatureSpace, SemanticVectors, kept_vectors
 from fastdissect.methods.semantics.sparse_weights import SparseWeights, sparse_weights
+from fastdissect.methods.semantics.stability import STABLE
 from fastdissect.methods.semantics.vectors import semantic_vectors
 from fastdissect.methods.semantics.views import ConceptView, Evidence, split_score
 
 __all__ = [
+    "STABLE",
     "ClassWeights",
     "ConceptExplanation",
     "ConceptOrder",
     "ConceptView",
+    "Evaluation",
     "Evidence",
     "FeatureSpace",
     "GlobalView",
@@ -41,10 +46,12 @@ __all__ = [
     "SemanticVectors",
     "Solution",
     "SparseWeights",
+    "check_asked",
     "class_weights",
     "concept_classes",
     "concept_filters",
     "concept_order",
+    "evaluate_vectors",
     "explain_by_concepts",
     "global_view",
     "groups_of",

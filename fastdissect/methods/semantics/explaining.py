@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -76,6 +76,9 @@ def explain_by_concepts(
     check_whole("most", most, 1)
     check_whole("removals", removals, 0)
     check_whole("seed", seed, 0)
+    several = [classes] if isinstance(classes, str | int | np.integer) else classes
+    if not isinstance(several, Iterable):
+        raise SettingError(f"expected classes, by name or number; got {classes!r}")
     check_run(d, study.vectors)
     groups = vocabulary_of(study, all_concepts=all_concepts)
     if not groups:
@@ -89,7 +92,6 @@ def explain_by_concepts(
     first = next(pictures)
     batch = network.batch([first.pixels])
     reading = read_layer(d, network, batch, study.vectors.layer, head, class_names, among)
-    several = [classes] if isinstance(classes, str | int | np.integer) else classes
     truth = Truth(reading.names, targets, image_names, dataset)
     random = random_vectors(study.space, removals, seed)
     random /= np.maximum(np.linalg.norm(random, axis=1, keepdims=True), 1e-300)

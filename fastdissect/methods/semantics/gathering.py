@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from fastdissect.activations import LayerHooks
 from fastdissect.batches import Batch, BatchSource, DatasetBatches
 from fastdissect.datasets.labelled import LabelledImages
 from fastdissect.device_arrays import to_host
+from fastdissect.directions import Mix
 from fastdissect.errors import ActivationError
+from fastdissect.forward_options import ForwardOptions
 from fastdissect.kernels.keys import widen
 from fastdissect.progress import progress_bar
+from fastdissect.recorded import recorded_layout
+from fastdissect.results import Dissection
 from fastdissect.types import ActivationView
 
-__all__ = ["Features", "gather_features"]
+__all__ = ["Features", "gather_features", "layer_hooks"]
 
 IN_MEMORY = 2 << 30  # bytes; more than that lies in a file
 
@@ -42,6 +47,17 @@ class Features(NamedTuple):
         for start in range(0, len(rows), 4096):
             total += self.values[rows[start : start + 4096]].sum(0, dtype=np.float64)
         return total / max(len(rows), 1)
+
+
+def layer_hooks(d: Dissection, layer: str, module: nn.Module, mixes: Mapping[str, Mix]) -> LayerHooks:
+    """Hooks for one layer of a run, read as the run read it.
+
+    Args:
+        mixes: of directions; {} for a layer of the network.
+    """
+    layout, tokens = recorded_layout(d)
+    options = ForwardOptions((d.run.get("forward") or {}).get("dtype"))
+    return LayerHooks(module, (layer,), layout=layout, tokens=tokens, mixes=dict(mixes), options=options)
 
 
 def gather_features(

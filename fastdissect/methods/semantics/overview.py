@@ -15,7 +15,7 @@ from fastdissect.methods.semantics.global_view import (
     concept_filters,
     concept_order,
 )
-from fastdissect.methods.semantics.settings import check_run
+from fastdissect.methods.semantics.settings import check_run, check_whole
 from fastdissect.methods.semantics.space import SemanticVectors
 from fastdissect.results import Dissection
 
@@ -78,6 +78,8 @@ def global_view(
         >>> strongest(view.classes, "class")                                         # doctest: +SKIP
     """
     vectors = study.vectors
+    for name, value, least in (("top", top, 1), ("draws", draws, 1), ("seed", seed, 0)):
+        check_whole(name, value, least)
     check_run(d, vectors)
     order = concept_order(vectors)
     reading: Reading | None = None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -38,14 +39,14 @@ def settings_of(
     check_whole("positions", positions, LEAST)
     check_whole("shifts", shifts, 20)
     check_whole("seed", seed, 0)
-    if not 0 < ridge < float("inf"):
+    if not _is_number(ridge) or not 0 < ridge < float("inf"):
         raise SettingError(f"expected a ridge above 0; got {ridge!r}")
-    if cover is not None and not 0 <= cover <= 1:
+    if cover is not None and not (_is_number(cover) and 0 <= cover <= 1):
         raise SettingError(f"expected cover to be a share from 0 to 1; got {cover!r}")
     columns = columns_asked(d.concepts, concepts)
     key = d.run.get("key") or {}
     return {
-        "method": "semantic vectors, our formulation after Gu and Tresp 2019",
+        "method": "semantic vectors, our formulation after Gu and Tresp 2019; 2",  # the number: of their table
         "layer": layer,
         "concepts": "all" if concepts is None else d.concepts.numbers[columns].tolist(),
         "positions": int(positions),
@@ -68,7 +69,8 @@ def columns_asked(concepts: Concepts, wanted: Sequence[str | int] | None) -> NDA
     """
     if wanted is None:
         return np.arange(len(concepts), dtype=np.int64)
-    if isinstance(wanted, str) or not len(wanted):
+    given: Any = wanted
+    if isinstance(given, str) or not isinstance(given, Sized) or not len(given):
         raise SettingError(f"expected a list of concepts, by name or number; got {wanted!r}")
     found = set()
     for one in wanted:
@@ -104,6 +106,10 @@ def check_whole(name: str, value: Any, least: int) -> None:
     """
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
         raise SettingError(f"expected {name} to be a whole number of {least} or more; got {value!r}")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def check_run(d: Dissection, vectors: ConceptVectors) -> None:

@@ -14,21 +14,19 @@ from typing import Any
 
 import numpy as np
 
-from fastdissect.activations import LayerHooks
 from fastdissect.directions import Directions
-from fastdissect.forward_options import ForwardOptions
 from fastdissect.methods.chance.planes import planes_of, run_images
 from fastdissect.methods.chance.splits import splits_of
+from fastdissect.methods.extras import need
 from fastdissect.methods.net2vec.result import ConceptVectors
 from fastdissect.methods.semantics.cell_areas import cell_areas
 from fastdissect.methods.semantics.choosing import TrainVal, choose_positions
-from fastdissect.methods.semantics.gathering import Features, gather_features
+from fastdissect.methods.semantics.gathering import Features, gather_features, layer_hooks
 from fastdissect.methods.semantics.mixing import mixes_of
 from fastdissect.methods.semantics.quality import Quality, table_of
 from fastdissect.methods.semantics.settings import columns_asked, only_layer, settings_of
 from fastdissect.methods.semantics.solving import Samples, Solution, solve
 from fastdissect.methods.semantics.space import FeatureSpace, SemanticVectors, space_of
-from fastdissect.recorded import recorded_layout
 from fastdissect.reopening import reopen
 from fastdissect.results import Dissection
 
@@ -56,7 +54,9 @@ def semantic_vectors(
 ) -> SemanticVectors:
     """Find every concept's vector in a layer's feature space, and how well it tells the concept.
 
-    The network runs once more, over the images that hold a position that was drawn.
+    The network runs once more, over the images that hold a position that was drawn. Features are centred by their mean
+    and divided by one scale, those of the training positions of all concepts asked for: a concept's vector depends, if
+    slightly, on the concepts beside it.
 
     Args:
         d: a finished run.
@@ -91,19 +91,13 @@ def semantic_vectors(
     )  # fmt: skip
     mixes = mixes_of(d, own.name, directions)
     columns = columns_asked(d.concepts, concepts)
+    if nonnegative:
+        need("scipy.optimize")  # said before the work
+    opened = reopen(d, model=model, data=data, device=device)
     splits = splits_of(run_images(d, data), d.image_names)
     areas = cell_areas(planes_of(d, data, cache=cache, progress=progress), (own.shape[2], own.shape[3]))
     drawn, skipped = choose_positions(areas, d.concepts, columns, splits, positions, record["cover"], seed)
-    opened = reopen(d, model=model, data=data, device=device)
-    layout, tokens = recorded_layout(d)
-    hooks = LayerHooks(
-        opened.loaded.module,
-        (own.name,),
-        layout=layout,
-        tokens=tokens,
-        mixes=mixes,
-        options=ForwardOptions((d.run.get("forward") or {}).get("dtype")),
-    )
+    hooks = layer_hooks(d, own.name, opened.loaded.module, mixes)
     needed = np.unique(
         np.concatenate([array for both in drawn.values() for one in both for array in one[:3]])
     )

@@ -30,6 +30,8 @@ def quality_figure(view: GlobalView) -> Figure:
         ("single_ap", "best single unit, AP"),
         ("control", "shifted labels, 95 % quantile of AP"),
     )
+    least = table[["ap_val", *(column for column, _ in panels)]].min().min()
+    low = 0.3 if np.isnan(least) else min(0.3, float(least) - 0.02)
     with study_figure(6.8, 3.5, 1, 2, sharey=True) as (figure, axes):
         for axis, (column, words) in zip(axes, panels, strict=True):
             for name, colour in colours.items():
@@ -39,8 +41,8 @@ def quality_figure(view: GlobalView) -> Figure:
                 )
             axis.plot([0, 1], [0, 1], color=QUIET, linewidth=0.8)
             axis.set_xlabel(words)
-            axis.set_xlim(0.3, 1.02)
-            axis.set_ylim(0.3, 1.02)
+            axis.set_xlim(low, 1.02)
+            axis.set_ylim(low, 1.02)
         axes[0].set_ylabel("semantic vector, AP")
         axes[1].legend(loc="lower right")
         return figure_files(

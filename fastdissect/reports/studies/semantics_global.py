@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastdissect.methods.semantics import GlobalView, strongest
+from fastdissect.methods.semantics import GlobalView, strongest, vocabulary_of
 from fastdissect.reports.palette import display_order
 from fastdissect.reports.studies.figures import Figure
 from fastdissect.reports.studies.page import Section, Table, write_study
 from fastdissect.reports.studies.semantics_figures import class_figure, concept_figure, quality_figure
-from fastdissect.reports.studies.semantics_words import HOW, classes_words
+from fastdissect.reports.studies.semantics_words import HOW, LISTED, classes_words, merged_words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,9 +22,9 @@ __all__ = ["by_category", "listed", "write_global"]
 _ROWS = 200
 _SEVERAL = {"unit": "units", "concept": "concepts", "class": "classes", "nearest": "nearest"}
 _SHOWN = {
-    "concept": "concept", "category": "category", "val_images": "val images", "ap_val": "AP", "control": "control",
-    "single_ap": "single unit's AP", "single_unit": "unit", "difference_ap": "mean difference's AP", "iou_val": "IoU",
-    "single_iou": "single unit's IoU", "effective_units": "effective units", "represented": "represented",
+    "concept": "concept", "category": "category", "val_images": "images", "represented": "represented",
+    "ap_val": "AP", "control": "control", "single_ap": "unit's AP", "single_unit": "unit", "difference_ap": "means' AP",
+    "iou_val": "IoU", "single_iou": "unit's IoU", "single_iou_unit": "unit for IoU", "effective_units": "effective units",
 }  # fmt: skip
 
 
@@ -54,14 +54,16 @@ def write_global(path: str | Path, view: GlobalView, *, eyebrow: str = "") -> Pa
         ("ridge", f"{record.get('ridge', 0):g}{', non-negative' if record.get('nonnegative') else ''}"),
     ]
     shown = table[list(_SHOWN)].sort_values(["ap_val", "concept"], ascending=[False, True])
-    shown = shown.assign(represented=np.where(shown["represented"], "yes", "no")).rename(columns=_SHOWN)
+    told = np.where(shown["represented"], "yes", np.where(shown["ap_val"].isna(), "no val images", "no"))
+    unit = shown["single_iou_unit"].astype("Int64").where(shown["single_iou_unit"] >= 0)
+    shown = shown.assign(represented=told, single_iou_unit=unit).rename(columns=_SHOWN)
     csv = {"concepts": table, "filters": view.filters, "nearest": view.nearest, "cosines": _cosines(view)}
     sections = [
         Section("", HOW),
         Section("How well the layer tells the concepts", "", [
-            Table.of(by_category(view), "Means over the concepts of a category."),
+            Table.of(by_category(table), "Means over the concepts of a category."),
             quality_figure(view),
-            Table.of(shown, "On val.", rows=_ROWS, csv="concepts"),
+            Table.of(shown, LISTED, rows=_ROWS, csv="concepts"),
         ]),
         Section(
             "Concepts and units",
@@ -70,7 +72,7 @@ def write_global(path: str | Path, view: GlobalView, *, eyebrow: str = "") -> Pa
             [Table.of(listed(view.filters, "concept", "unit", "weight"), "The largest entries.", rows=_ROWS, csv="filters")],
         ),
         Section("Concepts and classes", classes_words(view), _classes(view, csv)),
-        Section("Concepts and concepts", "", [
+        Section("Concepts and concepts", merged_words(vocabulary_of(view.study)), [
             concept_figure(view),
             Table.of(listed(view.nearest, "concept", "nearest", "cosine"), "The nearest.", rows=_ROWS, csv="nearest"),
         ]),
@@ -91,11 +93,10 @@ def write_global(path: str | Path, view: GlobalView, *, eyebrow: str = "") -> Pa
     )
 
 
-def by_category(view: GlobalView) -> pd.DataFrame:
+def by_category(table: pd.DataFrame) -> pd.DataFrame:
     """A row a category: concepts, represented, mean AP and IoU of vectors and single units, effective units."""
     import pandas as pd
 
-    table = view.study.vectors.table
     rows = []
     for name in display_order(dict.fromkeys(table["category"])):
         own = table[table["category"] == name]
@@ -113,6 +114,10 @@ def by_category(view: GlobalView) -> pd.DataFrame:
 
 def listed(table: pd.DataFrame, by: str, what: str, value: str) -> pd.DataFrame:
     """A row an entry of `by`, its rows joined in words: "sky +0.412, sea +0.371"."""
+    import pandas as pd
+
+    if not len(table):  # one concept has no nearest
+        return pd.DataFrame({by: [], _SEVERAL[what]: []}, dtype="str")
     words = table[what].astype(str) + " " + table[value].map("{:+.2f}".format)
     joined = words.groupby(table[by], sort=False).agg(", ".join)
     return joined.rename_axis(by).reset_index(name=_SEVERAL[what])

@@ -17,7 +17,13 @@ from fastdissect.reports.studies.explanation_figures import rest_name
 from fastdissect.reports.studies.explanation_sections import jpeg, slug
 from fastdissect.reports.studies.page import Picture, Pictures, Section, Table, write_study
 from fastdissect.reports.studies.semantics_evidence import evidence_tile, score_figure
-from fastdissect.reports.studies.semantics_words import LOCAL, decision_words, residual_words, view_title
+from fastdissect.reports.studies.semantics_words import (
+    LOCAL,
+    decision_words,
+    merged_words,
+    residual_words,
+    view_title,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,6 +43,7 @@ class ConceptPage:
     tables: dict[str, pd.DataFrame] = field(default_factory=dict)
     rows: list[dict[str, object]] = field(default_factory=list)
     facts: list[tuple[str, str]] = field(default_factory=list)
+    merged: str = ""  # which concepts count as one
     gap: float = 0.0  # the largest relative one between a score and its parts
 
     def add(self, explanation: ConceptExplanation) -> None:
@@ -45,11 +52,12 @@ class ConceptPage:
         name = f"{number:03d}-{slug(explanation.image)}"
         head = explanation.head
         if number == 1:
-            merged = sum(len(g.members) > 1 for g in explanation.groups)
+            several = [len(group.members) for group in explanation.groups]
+            self.merged = merged_words(explanation.groups)
             self.facts = [
                 ("layer", explanation.layer),
                 ("head", f"{head.logits or 'the output'}, {head.kind}"),
-                ("vocabulary", f"{len(explanation.groups):,} concepts, {merged} of them merged"),
+                ("vocabulary", f"{sum(several):,} concepts in {len(several):,} groups"),
             ]
         self.gap = max(self.gap, *(view.evidence.error for view in explanation.views))
         self.rows.append(_overview(explanation))
@@ -81,6 +89,7 @@ class ConceptPage:
             if count > self.shown
             else ""
         )
+        said = LOCAL + (f"\n\n{self.merged}" if self.merged else "") + beyond
         return write_study(
             path,
             title="Decisions by concepts",
@@ -92,7 +101,7 @@ class ConceptPage:
                 ("largest gap of a sum", f"{self.gap:.1g}, relative"),
             ],
             sections=[
-                Section("", LOCAL + beyond),
+                Section("", said),
                 *(
                     [Section("All images", "", [Table.of(overview, rows=200, csv="images")])]
                     if count > 1

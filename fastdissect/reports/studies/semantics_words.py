@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
-from fastdissect.methods.semantics import ConceptExplanation, ConceptView, GlobalView
+from collections.abc import Sequence
+
+from fastdissect.methods.semantics import ConceptExplanation, ConceptView, GlobalView, Group
+from fastdissect.methods.semantics.groups import COLLINEAR
 from fastdissect.reports.studies.explanation_figures import percent
 
-__all__ = ["HOW", "LOCAL", "classes_words", "decision_words", "residual_words", "view_title"]
+__all__ = [
+    "HOW",
+    "LISTED",
+    "LOCAL",
+    "POINTING",
+    "REMOVALS",
+    "RESIDUALS",
+    "STABILITY",
+    "TRUST",
+    "classes_words",
+    "decision_words",
+    "merged_words",
+    "residual_words",
+    "view_title",
+]
 
 HOW = """\
 A concept is a direction of the layer's feature space here, not a unit: the one that best tells positions which show it \
@@ -18,6 +35,10 @@ images under the same scores; a concept whose AP is not above the 95 % quantile 
 is over all cells of the held-out images that show the concept, at the cut that is best on train; it has no meaning for \
 labels of whole images."""
 
+LISTED = """\
+On held-out images. Unit: the best single one, chosen on train, for AP and for IoU each. Means' AP: of the difference of \
+the means of positions that show the concept and of those that do not."""
+
 LOCAL = """\
 The score of a class is its logit less the mean of the logits of all classes, which a softmax does not see; the score of \
 one class rather than another is the difference of their logits. The class's vector is written as a sum of few concepts' \
@@ -28,6 +49,30 @@ the score, exactly.
 For the check, a concept's part is taken out of the features at every position and the network's head runs again; beside \
 it, as much is taken out along random directions that vary as the features do. p is how often that changes the score at \
 least as much. Our formulation."""
+
+TRUST = """\
+Semantic vectors are concepts as directions of the layer's feature space. They, and this evaluation, are our formulation, \
+after the abstract of Gu and Tresp (2019), whose own evaluation was not to be had."""
+
+POINTING = """\
+In every held-out image that shows a concept in some of its cells, the cell where the vector reaches farthest is picked: \
+under a linear head that is where the concept's evidence is largest, for any class. It is a hit if the concept has a pixel \
+there; cells of equal value share it. The best single unit, random directions that vary as the features do, and a cell \
+picked blindly play the same game."""
+
+RESIDUALS = """\
+The score of the predicted class is split over the concepts; the residual is what none of them stands for, and its share \
+is of the sizes of all contributions and the residual. Above one half the decision counts as not explained."""
+
+REMOVALS = """\
+Each concept that takes part in a decision is taken out of the features and the head runs again; beside it as much is \
+taken out along random directions that vary as the features do. The score falls by the contribution itself only where \
+the vectors are at right angles and explain the class's vector whole: the points tell how far that holds. By chance: the \
+root mean square of the changes along the random directions."""
+
+STABILITY = """\
+The vectors were found again from other positions, drawn by other seeds, and compared. A concept with few positions keeps \
+all that show it; then only those that do not show it are others."""
 
 
 def classes_words(view: GlobalView) -> str:
@@ -47,6 +92,17 @@ def classes_words(view: GlobalView) -> str:
     return (
         f"{how} p is how often one of {view.draws:,} random vectors with the features' covariance has a cosine at least as "
         f"large; q is p under the false discovery rate of all pairs.{left}"
+    )
+
+
+def merged_words(groups: Sequence[Group]) -> str:
+    """Which concepts count as one, as their vectors are collinear; "" where none do."""
+    merged = [group.name for group in groups if len(group.members) > 1]
+    if not merged:
+        return ""
+    return (
+        f"Concepts whose vectors have a cosine above {COLLINEAR} cannot be told apart by weights and count as one: "
+        f"{', '.join(merged)}."
     )
 
 
@@ -78,5 +134,5 @@ def residual_words(view: ConceptView) -> str:
     own = view.evidence
     share = percent(own.residual_share)
     if not own.explained:
-        return f"Decision not explained by the vocabulary: the residual is {share} of all parts."
-    return f"The residual is {share} of all parts."
+        return f"Decision not explained by the vocabulary: the residual is {share} of contributions and residual."
+    return f"The residual is {share} of contributions and residual."
