@@ -23,6 +23,7 @@ from fastdissect.errors import OutputError
 COMMANDS = (
     "demo",
     "run",
+    "merge",
     "report",
     "show",
     "export",
@@ -33,6 +34,7 @@ COMMANDS = (
     "explain",
     "ablate",
     "net2vec",
+    "factorize",
     "semantics",
     "bench",
     "layers",

@@ -21,6 +21,7 @@ from fastdissect.cli.demo import demo
 from fastdissect.cli.doctor import doctor
 from fastdissect.cli.explain import explain
 from fastdissect.cli.export import export
+from fastdissect.cli.factorize import factorize
 from fastdissect.cli.failing import Commands, report_bug
 from fastdissect.cli.layers import layers
 from fastdissect.cli.merge import merge
@@ -89,6 +90,7 @@ app.command()(compare)
 app.command()(explain)
 app.command()(ablate)
 app.command()(net2vec)
+app.command()(factorize)
 app.command()(semantics)
 app.command()(layers)
 app.add_typer(data, name="data")

@@ -13,6 +13,8 @@
     semantic_vectors(d, layer)                 concepts as directions of a layer's space
     global_view(d, found)                      what they say of the units, classes and each other
     explain_by_concepts(d, found, images)      and of one decision
+    evaluate_vectors(d, found)                 how far these can be trusted
+    factorize(model, data, layers)             what has it learned, without any label?
 
 Each has a command; docs/studies.md and docs/command-line.md show them.
 """
@@ -34,9 +36,13 @@ if TYPE_CHECKING:
     from fastdissect.methods.comparison import compare, match_units, unit_changes
     from fastdissect.methods.explanation import explain, explain_each
     from fastdissect.methods.explanation.class_units import class_units
+    from fastdissect.methods.factorization.factorizing import factorize
+    from fastdissect.methods.factorization.factorizing_images import transform_images
+    from fastdissect.methods.factorization.gathering import gather_matrices
     from fastdissect.methods.linear import directions
     from fastdissect.methods.rotation.study import rotate
     from fastdissect.methods.semantics import explain_by_concepts, semantic_vectors
+    from fastdissect.methods.semantics.evaluation import evaluate_vectors
     from fastdissect.methods.semantics.overview import global_view
     from fastdissect.methods.sweeps.sweeping import sweep
 
@@ -46,7 +52,11 @@ _WHERE = {
     "class_units": "explanation.class_units",
     "compare": "comparison",
     "directions": "linear",
+    "evaluate_vectors": "semantics.evaluation",
     "explain": "explanation",
+    "factorize": "factorization.factorizing",
+    "gather_matrices": "factorization.gathering",
+    "transform_images": "factorization.factorizing_images",
     "explain_by_concepts": "semantics",
     "explain_each": "explanation",
     "global_view": "semantics.overview",
@@ -67,9 +77,12 @@ __all__ = [
     "class_units",
     "compare",
     "directions",
+    "evaluate_vectors",
     "explain",
     "explain_by_concepts",
     "explain_each",
+    "factorize",
+    "gather_matrices",
     "global_view",
     "match_units",
     "net2vec",
@@ -78,6 +91,7 @@ __all__ = [
     "rotation",
     "semantic_vectors",
     "sweep",
+    "transform_images",
     "unit_changes",
     "vectors",
     "with_cut",
