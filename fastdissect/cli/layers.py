@@ -33,9 +33,16 @@ def layers(
         int | None,
         typer.Option(min=1, help="Images to predict the memory for; else the data set's, or 1000."),
     ] = None,
-    layout: Annotated[str, typer.Option(help="How outputs lie: auto, NCHW, NHWC or NTC.")] = "auto",
+    layout: Annotated[
+        str,
+        typer.Option(help="How outputs lie: auto, as the network says, or NCHW, NHWC, NTC for all layers."),
+    ] = "auto",
     tokens: Annotated[
-        str | None, typer.Option(metavar="prefix=1,grid=14x14", help="How tokens lie on the image.")
+        str | None,
+        typer.Option(
+            metavar="prefix=5,grid=16x16",
+            help="How tokens lie on the image, where the network does not say: tokens before the grid, and the grid.",
+        ),
     ] = None,
     verbose: Verbose = 0,
     traceback: Traceback = False,

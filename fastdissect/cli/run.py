@@ -10,6 +10,7 @@ import typer
 from fastdissect.cli import reporting, summary
 from fastdissect.cli import run_options as given
 from fastdissect.cli.dissecting import going_on, parse_items, parse_machine, use_threads
+from fastdissect.cli.forecast import say_forecast
 from fastdissect.cli.merge import is_first_rank, run_pilot, run_shard
 from fastdissect.cli.options import (
     Data,
@@ -58,6 +59,7 @@ def run(
     device_memory: given.DeviceMemory = None,
     passes: given.Passes = "auto",
     checkpoint_seconds: given.CheckpointSeconds = 60.0,
+    dry_run: given.DryRun = False,
     shard: given.ShardOption = None,
     pilot: given.PilotImages = None,
     cache: given.Cache = "auto",
@@ -121,6 +123,9 @@ def run(
     }
     going: dict[str, Any] = {"fresh": fresh, "checkpoint_seconds": checkpoint_seconds, "cache": cache}
     with going_on(fresh):
+        if dry_run:
+            say_forecast(model, data, chosen)
+            return
         if pilot is not None:
             run_pilot(model, data, out, pilot, chosen)
             return

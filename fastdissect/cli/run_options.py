@@ -15,6 +15,7 @@ __all__ = [
     "CheckpointSeconds",
     "Compile",
     "Device",
+    "DryRun",
     "Dtype",
     "Fresh",
     "Images",
@@ -85,8 +86,17 @@ _INPUT = "Images and network"
 Images = Annotated[int | None, _option(_INPUT, "Only the first so many images.")]
 Size = Annotated[str | None, _option(_INPUT, "The network's input in pixels, 224 or 224x320.")]
 MaskSize = Annotated[str | None, _option(_INPUT, "The masks; half the input if not given.")]
-Layout = Annotated[str, _option(_INPUT, "How outputs lie: auto, NCHW, NHWC or NTC.")]
-Tokens = Annotated[str | None, _option(_INPUT, "How tokens lie on the image.", metavar="prefix=1,grid=14x14")]
+Layout = Annotated[
+    str, _option(_INPUT, "How outputs lie: auto, as the network says, or NCHW, NHWC, NTC for all layers.")
+]
+Tokens = Annotated[
+    str | None,
+    _option(
+        _INPUT,
+        "How tokens lie on the image, where the network does not say: tokens before the grid, and the grid.",
+        metavar="prefix=5,grid=16x16",
+    ),
+]
 
 _MACHINE = "Time and memory"
 Device = Annotated[str, _option(_MACHINE, "Of the forward pass: auto, cpu, cuda, cuda:1 or mps.")]
@@ -124,6 +134,11 @@ DeviceMemory = Annotated[
 ]
 Passes = Annotated[str, _option(_MACHINE, "auto, 1, 2 or 3: the results are the same.")]
 CheckpointSeconds = Annotated[float, _option(_MACHINE, "Time between checkpoints.", min=0)]
+
+DryRun = Annotated[
+    bool,
+    _option(_MACHINE, "Predict memory, disk and time from a sample of the images, and stop.", "--dry-run"),
+]
 
 _SHARDS = "Several machines without a network"
 ShardOption = Annotated[
