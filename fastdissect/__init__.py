@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from fastdissect import methods as methods
     from fastdissect import models as models
     from fastdissect import reports as reports
+    from fastdissect.codes import Codes
     from fastdissect.directions import Directions
     from fastdissect.dissection import dissect
     from fastdissect.errors import FastdissectError
@@ -30,12 +31,14 @@ if TYPE_CHECKING:
     from fastdissect.results import Dissection, LayerDissection, load
     from fastdissect.sharding import dissect_shard, pilot
     from fastdissect.tally import read_tally
+    from fastdissect.top_k_encoding import top_k_codes
     from fastdissect.top_quantile import TopQuantile
     from fastdissect.types import Counts, Profile
 
 __version__ = "0.1.0"
 
 _WHERE = {
+    "Codes": "codes",
     "Counts": "types",
     "Directions": "directions",
     "Dissection": "results",
@@ -53,10 +56,12 @@ _WHERE = {
     "pilot": "sharding",
     "read_tally": "tally",
     "set_num_threads": "kernels",
+    "top_k_codes": "top_k_encoding",
 }
 _MODULES = ("compat", "datasets", "methods", "models", "reports")
 
 __all__ = [
+    "Codes",
     "Counts",
     "Directions",
     "Dissection",
@@ -80,6 +85,7 @@ __all__ = [
     "read_tally",
     "reports",
     "set_num_threads",
+    "top_k_codes",
 ]
 
 

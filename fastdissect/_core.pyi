@@ -19,6 +19,18 @@ def sift(
     omit: bool,
     threads: int,
 ) -> tuple[tuple[_Array, ...], NDArray[np.float32], NDArray[np.float32], NDArray[np.int64], int]: ...
+def sift_codes(
+    indices: NDArray[np.int64],
+    values: NDArray[np.float32],
+    units: int,
+    height: int,
+    width: int,
+    bounds: NDArray[np.uint32],
+    reach: int,
+    ring: bool,
+    omit: bool,
+    threads: int,
+) -> tuple[tuple[_Array, ...], NDArray[np.float32], NDArray[np.float32], NDArray[np.int64], int]: ...
 def filter(
     isa: str, data: _Array, kind: str, bounds: NDArray[np.uint32], omit: bool, threads: int
 ) -> tuple[NDArray[np.int64], _Array, NDArray[np.int64], int]: ...

@@ -21,12 +21,17 @@ from fastdissect.compiled_forward import CompiledForwards, compile_errors
 from fastdissect.directions import Mix
 from fastdissect.errors import LayerError
 from fastdissect.forward_options import ForwardOptions
+from fastdissect.mixed_views import mixed_view, units_of
 from fastdissect.models import TokenGrid, as_map, get_layer, output_tensor
+from fastdissect.models.channel_parts import ChannelPart
+from fastdissect.models.layouts import may_mix_layouts
+from fastdissect.models.observing import observe
+from fastdissect.models.readings import Readings
 from fastdissect.types import ActivationView
 
 __all__ = ["LayerHooks", "forward_device", "input_dtype"]
 
-OnLayer = Callable[[str, ActivationView], None]
+OnLayer = Callable[[str, Any], None]  # an ActivationView; any View (kernels/views.py) where the hooks are sparse
 log = logging.getLogger("fastdissect")
 
 
@@ -69,14 +74,17 @@ class LayerHooks:
     """Runs batches through a network and hands on the outputs of some layers.
 
     The first batch (or `probe`) runs to the end, to see how often each layer is called and which comes last.
+    A network that may give tokens or channels last is watched before it, once for each size of its input
+    (`observe`).
 
     Args:
         module: the network, in eval mode; images are cast to its own dtype (`input_dtype`).
         layers: dotted names, and names of `mixes`.
-        mixes: {name: mix}: handed on under these names, the layer's outputs mixed.
+        mixes: {name: mix}: handed on under these names, the layer's outputs mixed, or a part of its channels.
         layout: of all layers' outputs: "auto", "NCHW", "NHWC" or "NTC".
         tokens: how tokens lie on the image, where a layer gives tokens.
         options: mixed precision, compiled, channels last (the weights are laid out by `in_channels_last`).
+        sparse: codes are handed on as such, and many directions block by block (`mixed_view`); else as whole maps.
 
     Raises:
         LayerError: a layer that a pass does not call, calls several times, or whose output is no map.
@@ -91,14 +99,16 @@ class LayerHooks:
         layout: str = "auto",
         tokens: TokenGrid | None = None,
         options: ForwardOptions | None = None,
-        mixes: Mapping[str, Mix] | None = None,
+        mixes: Mapping[str, Mix | ChannelPart] | None = None,
+        sparse: bool = False,
     ) -> None:
         self.module, self.layers, self.layout, self.tokens = module, layers, layout, tokens
-        self.mixes = mixes or {}
+        self.mixes, self.sparse = mixes or {}, sparse
         self.options = options or ForwardOptions()
         self.dtype = input_dtype(module)
         self.explanations: dict[str, str] = {}
         self._order: tuple[str, ...] = ()  # of the layers' calls, once it is known
+        self._readings: dict[tuple[int, int], Readings | None] = {}  # of each size; None: as the shapes say
         self._compiled = (
             CompiledForwards(module, [get_layer(module, name) for name in self._hooks])
             if self.options.compile
@@ -128,21 +138,25 @@ class LayerHooks:
         self, images: torch.Tensor, on_layer: OnLayer, order: list[str], compiled: bool
     ) -> Iterator[None]:
         size = (int(images.shape[-2]), int(images.shape[-1]))
-        last = self._last
+        last, readings = self._last, self._readings[size]
 
         def hook_of(name: str) -> Callable[[nn.Module, Any, Any], None]:
             def hook(_module: nn.Module, _arguments: Any, output: Any) -> None:
                 order.append(name)
                 if order.count(name) == 1:
                     tensor = output_tensor(output, name).detach()
-                    found = as_map(tensor, name, self.layout, self.tokens, size, len(images))  # type: ignore[arg-type]
+                    found = (
+                        readings.of(name).view(tensor, name, len(images))
+                        if readings is not None
+                        else as_map(tensor, name, self.layout, self.tokens, size, len(images))  # type: ignore[arg-type]
+                    )
                     if name in self.layers:
                         self.explanations[name] = found.explanation
                         on_layer(name, kernel_view(found.map))
                     for mix in (self.mixes[own] for own in self.layers if own in self.mixes):
                         if mix.layer == name:
-                            self.explanations[mix.name] = f"{found.explanation}, {mix.units} directions in it"
-                            on_layer(mix.name, kernel_view(mix(found.map)))
+                            self.explanations[mix.name] = f"{found.explanation}, {units_of(mix)} in it"
+                            on_layer(mix.name, mixed_view(mix, found.map, self.sparse, kernel_view))
                 if name == last:
                     raise _StopForwardError
 
@@ -175,6 +189,7 @@ class LayerHooks:
 
     def _run(self, images: torch.Tensor, on_layer: OnLayer, compiled: CompiledForwards | None) -> None:
         order: list[str] = []
+        self._watch(images)
         with (
             self._hooked(images, on_layer, order, compiled is not None),
             torch.inference_mode(),
@@ -197,6 +212,25 @@ class LayerHooks:
                     "places); dissect a layer around it, or give each use its own module"
                 )
         self._order = self._order or tuple(order)
+
+    def _watch(self, images: torch.Tensor) -> None:
+        """Find out how the layers' outputs lie for images of this size, if that is not known."""
+        size = (int(images.shape[-2]), int(images.shape[-1]))
+        if size in self._readings:
+            return
+        if not may_mix_layouts(self.module):
+            self._readings[size] = None
+            return
+        with torch.inference_mode(), self.options.precision(images.device):
+            self._readings[size] = observe(
+                self.module,
+                size,
+                channels=int(images.shape[1]),
+                dtype=self.dtype,
+                device=images.device,
+                layout=self.layout,  # type: ignore[arg-type]
+                tokens=self.tokens,
+            )
 
     def _input(self, images: torch.Tensor) -> torch.Tensor:
         if images.is_floating_point():

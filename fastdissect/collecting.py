@@ -5,29 +5,35 @@
     three passes  count the keys' top 16 bits; their low 16 bits inside the bin of T; sift with T
 
 All three give the same bits. What changes is what must fit the memory: 2-4 % of the cells, r values a unit, or
-65,536 counters a unit.
+65,536 counters a unit. Codes (kernels/views.py) take one or two.
 """
 
 from __future__ import annotations
 
+import logging
 import math
 import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastdissect.device_arrays import to_host
 from fastdissect.errors import ActivationError, SettingError
 from fastdissect.first_passes import CountPass, ValuePass
 from fastdissect.guesses import Guess
 from fastdissect.kernels import Sifted
+from fastdissect.kernels.keys import ZERO
+from fastdissect.kernels.views import BlockedView, CodesView, View
 from fastdissect.sifting import LayerSifter, Sieved
 from fastdissect.top_values import GROWTH
 from fastdissect.types import ActivationView, Kind, Profile, Upsampling
 
 __all__ = ["LayerCollector"]
+
+log = logging.getLogger("fastdissect")
 
 
 class LayerCollector:
@@ -112,7 +118,7 @@ class LayerCollector:
         """Bytes retained in memory at the moment."""
         return self.stage.nbytes
 
-    def add(self, view: ActivationView) -> Sifted:
+    def add(self, view: View) -> Sifted:
         """Read one batch, in image order. A fault is reported, not raised, and leaves the state as it was.
 
         Raises:
@@ -121,13 +127,14 @@ class LayerCollector:
         """
         return self.begin(view)()
 
-    def begin(self, view: ActivationView) -> Callable[[], Sifted]:
+    def begin(self, view: View) -> Callable[[], Sifted]:
         """Start to read one batch; it counts once the result is called, which comes before the next `begin`.
 
         Raises as `add` does: for the batch's shape at once, for its content when the result is called.
         """
         self._check(view)
-        sifting, images = self.stage.begin(view), len(view.data)
+        readable = self._readable(view)
+        sifting, images = self.stage.begin(readable), len(view.data)
 
         def settle() -> Sifted:
             sifted = sifting()
@@ -136,6 +143,22 @@ class LayerCollector:
             return sifted
 
         return settle
+
+    def _readable(self, view: View) -> ActivationView:
+        """The view as the stage at hand reads it.
+
+        Codes take two passes in place of three: their values are fewer than 65,536 counters a unit. Maps made block by
+        block are made at once for the counters, which take more memory than they do.
+        """
+        if isinstance(view, CodesView) and isinstance(self.stage, CountPass):
+            log.info("layer %s: two passes in place of three, as its codes are few", self.layer)
+            self.passes, self.stage = 2, self._value_pass()
+        if isinstance(view, CodesView) and isinstance(self.stage, ValuePass):
+            own = to_host(self.stage.top.bounds)
+            self.stage.top.bounds = np.maximum(own, ZERO)  # no threshold is below 0
+        if isinstance(view, BlockedView) and isinstance(self.stage, CountPass):
+            return view.whole()
+        return cast(ActivationView, view)  # the others sift, and look at the shape
 
     def _count(self, sifted: Sifted, images: int) -> None:
         checksum = zlib.crc32(sifted.maxima.tobytes(), zlib.crc32(sifted.means.tobytes()))
@@ -150,7 +173,7 @@ class LayerCollector:
         elif isinstance(self.stage, ValuePass) and self.stage.nbytes > self.device_memory / (1 + GROWTH):
             self.stage.top.leave_device()
 
-    def _check(self, view: ActivationView) -> None:
+    def _check(self, view: View) -> None:
         if view.data.shape[1:] != self.shape or view.kind != self.kind:
             raise ActivationError(
                 f"layer {self.layer!r}: expected maps (units, height, width) = {self.shape} of {self.kind}, as in "

@@ -4,24 +4,29 @@
     directions W f(x) + b   [n, units, h, w]      a mix of the channels at every position, then sifted like any layer
 
 A unit is the special case of a row of the identity. Rotations, principal components, probe weights and the encoders of
-sparse autoencoders are others.
+sparse autoencoders are others. Many units are mixed a block at a time, so that their maps never lie in memory together.
 """
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from fastdissect.codes import CodeMix, Codes, checked_codes
 from fastdissect.errors import LayerError, SettingError
+from fastdissect.float_arguments import finite_floats
 
-__all__ = ["Directions", "Mix", "checked_directions", "mixed_layers"]
+__all__ = ["UNITS", "Directions", "LinearMix", "Mix", "checked_directions", "mixed_layers"]
+
+UNITS = 4096  # mixed together. Fixed, memory or not: a product's bits may depend on its number of rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +40,8 @@ class Directions:
         rectify: negative values become 0 afterwards, as in a sparse autoencoder's encoder.
 
     A channel that is NaN or infinite makes all directions so at that position, also those with a weight of 0 for it.
-    Torch multiplies in float32 (in TF32 on a GPU, if the program allowed that).
+    Torch multiplies in float32 (in TF32 on a GPU, if the program allowed that), the rows 0-4095, 4096-8191, ... of the
+    matrix apart from each other: a batch needs memory for 4,096 units' maps, however many there are.
 
     Example:
         >>> Directions("conv5", np.eye(4)).matrix.shape
@@ -48,7 +54,7 @@ class Directions:
     rectify: bool = False
 
 
-class Mix:
+class LinearMix:
     """A checked map, ready to run on the layer's own device.
 
     Args:
@@ -71,8 +77,24 @@ class Mix:
     def units(self) -> int:
         return len(self.matrix)
 
+    @property
+    def edges(self) -> list[int]:
+        """Where the blocks of units begin and end."""
+        return [*range(0, self.units, UNITS), self.units]
+
     def __call__(self, maps: Tensor) -> Tensor:
         """[n, channels, h, w] of any float type -> float32 [n, units, h, w]; never in half precision.
+
+        Raises:
+            LayerError: the layer has another number of channels.
+        """
+        edges, own = self.edges, self.flat(maps)
+        mixed = [self.block(own, first, last) for first, last in itertools.pairwise(edges)]
+        whole = mixed[0] if len(mixed) == 1 else torch.cat(mixed, dim=1)
+        return whole.view(len(maps), self.units, *maps.shape[2:])
+
+    def flat(self, maps: Tensor) -> Tensor:
+        """[n, channels, h, w] -> float32 [n, channels, h * w], which `block` takes.
 
         Raises:
             LayerError: the layer has another number of channels.
@@ -83,15 +105,18 @@ class Mix:
                 f"directions {self.name!r}: expected a matrix with a column for each of the {maps.shape[1]} channels "
                 f"of layer {self.layer!r}; got {channels} columns"
             )
-        matrix, bias = self._on(maps.device)
-        height, width = maps.shape[2:]
-        with torch.autocast(maps.device.type, enabled=False):
-            mixed = torch.matmul(matrix, maps.float().flatten(2))
+        return maps.float().flatten(2)
+
+    def block(self, flat: Tensor, first: int, last: int) -> Tensor:
+        """Units first ... last - 1, [n, last - first, h * w]."""
+        matrix, bias = self._on(flat.device)
+        with torch.autocast(flat.device.type, enabled=False):
+            mixed = torch.matmul(matrix[first:last], flat)
             if bias is not None:
-                mixed += bias[:, None]
+                mixed += bias[first:last, None]
             if self.rectify:
                 mixed.relu_()
-        return mixed.view(len(maps), self.units, height, width)
+        return mixed
 
     def _on(self, device: torch.device) -> tuple[Tensor, Tensor | None]:
         if device not in self._placed:
@@ -114,8 +139,11 @@ class Mix:
         }
 
 
+Mix: TypeAlias = LinearMix | CodeMix
+
+
 def mixed_layers(given: Any) -> tuple[str, ...]:
-    """The layers that directions start from, as the caller wrote them; given: {name: Directions} or None.
+    """The layers that directions start from, as the caller wrote them; given: {name: Directions or Codes} or None.
 
     Raises:
         SettingError: something else.
@@ -123,11 +151,12 @@ def mixed_layers(given: Any) -> tuple[str, ...]:
     if not isinstance(given, Mapping):
         if given is None:
             return ()
-        raise SettingError(f"directions: expected {{name: Directions}}; got {type(given).__name__}")
+        raise SettingError(f"directions: expected {{name: Directions or Codes}}; got {type(given).__name__}")
     for name, directions in given.items():
-        if not isinstance(directions, Directions):
+        if not isinstance(directions, Directions | Codes):
             raise SettingError(
-                f"directions {name!r}: expected Directions(layer, matrix); got {type(directions).__name__}"
+                f"directions {name!r}: expected Directions(layer, matrix) or Codes(layer, encoder, units); got "
+                f"{type(directions).__name__}"
             )
         if not all(isinstance(text, str) for text in (name, directions.layer)):
             raise SettingError(
@@ -137,7 +166,7 @@ def mixed_layers(given: Any) -> tuple[str, ...]:
 
 
 def checked_directions(
-    given: Mapping[str, Directions] | None, layers: Mapping[str, str], taken: Iterable[str]
+    given: Mapping[str, Directions | Codes] | None, layers: Mapping[str, str], taken: Iterable[str]
 ) -> dict[str, Mix]:
     """Check what `dissect` was given.
 
@@ -146,44 +175,30 @@ def checked_directions(
         taken: names that the network's own layers have.
 
     Raises:
-        SettingError: no usable matrix or bias, or a name that a layer has.
+        SettingError: no usable matrix, bias or encoder, or a name that a layer has.
     """
-    mixes = {}
-    own = set(taken)
+    mixes: dict[str, Mix] = {}
+    others = set(taken)
     for name, directions in (given or {}).items():
-        if not name or name in own:
+        if not name or name in others:
             raise SettingError(
                 f"expected directions under a name that no layer of the network has; got {name!r}; "
                 f"one such name is {directions.layer + '@directions'!r}"
             )
-        matrix = _floats(name, "matrix", directions.matrix)
+        if isinstance(directions, Codes):
+            mixes[name] = checked_codes(name, directions, layers[directions.layer])
+            continue
+        own = f"directions {name!r}"
+        matrix = finite_floats(own, "matrix", directions.matrix)
         if matrix.ndim != 2 or not matrix.size:
             raise SettingError(
                 f"directions {name!r}: expected a matrix [units, channels]; got shape {matrix.shape}"
             )
-        bias = None if directions.bias is None else _floats(name, "bias", directions.bias)
+        bias = None if directions.bias is None else finite_floats(own, "bias", directions.bias)
         if bias is not None and bias.shape != (len(matrix),):
             raise SettingError(
                 f"directions {name!r}: expected a bias of shape ({len(matrix)},), one a row of the matrix; "
                 f"got {bias.shape}"
             )
-        mixes[name] = Mix(name, layers[directions.layer], matrix, bias, bool(directions.rectify))
+        mixes[name] = LinearMix(name, layers[directions.layer], matrix, bias, bool(directions.rectify))
     return mixes
-
-
-def _floats(name: str, what: str, values: ArrayLike) -> NDArray[np.float32]:
-    if isinstance(values, Tensor):
-        own = values.detach().cpu()
-        values = own.numpy() if own.is_complex() else own.float().numpy()
-    try:
-        if np.iscomplexobj(values):
-            raise TypeError("complex numbers")
-        with np.errstate(over="ignore"):  # refused below
-            array = np.array(values, np.float32, order="C")
-    except (TypeError, ValueError) as error:
-        raise SettingError(f"directions {name!r}: expected numbers as its {what}; got: {error}") from error
-    if not np.isfinite(array).all():
-        raise SettingError(
-            f"directions {name!r}: expected finite float32 numbers as its {what}; got NaN or inf"
-        )
-    return array

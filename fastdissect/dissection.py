@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastdissect.caching import cache_folder
+from fastdissect.codes import Codes
 from fastdissect.directions import Directions
 from fastdissect.distributed import dissect_together, ranks_here
 from fastdissect.forward_options import in_channels_last
@@ -47,7 +48,7 @@ def dissect(
     channels_last: bool = False,
     out: str | Path | None = None,
     thresholds: Mapping[str, ArrayLike] | None = None,
-    directions: Mapping[str, Directions] | None = None,
+    directions: Mapping[str, Directions | Codes] | None = None,
     batch_size: int = 32,
     workers: int | None = None,
     size: int | str | tuple[int, int] | None = None,
@@ -85,7 +86,7 @@ def dissect(
             the network is changed by neither, once the run is over.
         out: folder for results; with it an interrupted run goes on where it stopped.
         thresholds: {layer: [units]}, to count with thresholds from elsewhere.
-        directions: {name: Directions}: linear maps of layers' channels, dissected under these names in the same
+        directions: {name: Directions or Codes}: maps of layers' channels, dissected under these names in the same
             forward pass; `layers` may then be empty.
         batch_size: images a forward pass (a DataLoader has its own). workers: processes that decode images;
             0: none; default: by the number of threads.

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import ArrayLike
 
 from fastdissect.batches import BatchSource
+from fastdissect.codes import Codes
 from fastdissect.conventions import profile as profile_of
 from fastdissect.directions import Directions, checked_directions, mixed_layers
 from fastdissect.forward_options import checked_forward
@@ -22,6 +23,7 @@ from fastdissect.models import (
     resolve_layer,
     resolve_layers,
 )
+from fastdissect.models.channel_parts import channel_parts
 from fastdissect.settings import (
     RunSettings,
     check_choices,
@@ -72,7 +74,7 @@ def open_run(
     compile: bool = False,
     channels_last: bool = False,
     thresholds: Mapping[str, ArrayLike] | None = None,
-    directions: Mapping[str, Directions] | None = None,
+    directions: Mapping[str, Directions | Codes] | None = None,
     batch_size: int = 32,
     workers: int | None = None,
     size: int | str | tuple[int, int] | None = None,
@@ -106,9 +108,11 @@ def open_run(
     )
     target = checked_device(device)
     loaded = load_model(model, preprocessing=preprocessing)
-    names = resolve_layers(loaded.module, layers) if len(layers) or not directions else ()
+    plain, parts = channel_parts(loaded.module, [layers] if isinstance(layers, str) else layers)
+    names = resolve_layers(loaded.module, plain) if plain or not (directions or parts) else ()
     asked = {own: resolve_layer(loaded.module, own) for own in mixed_layers(directions)}
-    mixes = checked_directions(directions, asked, (*layer_names(loaded.module), *names))
+    mixes: dict[str, Any] = dict(parts)
+    mixes |= checked_directions(directions, asked, (*layer_names(loaded.module), *names, *parts))
     names = (*names, *mixes)
     source, vocabulary = open_source(
         data,

@@ -40,6 +40,7 @@ class LayerShape(NamedTuple):
     width: int
     kind: Kind
     upsampling: Upsampling
+    codes: int | None = None  # values at a place, of all units together, where the layer gives codes
 
 
 @dataclass(frozen=True)
@@ -178,6 +179,14 @@ def layer_needs(shape: LayerShape, images: int, profile: Profile) -> dict[int, f
     width = 4 if shape.kind == "float32" else 2
     share = min(1.0, RETAINED * float(profile.quantile))
     grown = 1 + GROWTH
+    if (
+        shape.codes is not None
+    ):  # every value but 0, and the cells around it; an isolated one has a record of its own
+        near = min((2 * shape.upsampling.reach + 1) ** 2, shape.height * shape.width)
+        entries = values * shape.codes
+        one = entries * (near * (2 + width) + 12) * grown
+        two = min(entries, rank_bounds(profile, max(1, values)).deepest * shape.units) * width * grown
+        return {1: max(one, FLOOR), 2: max(two, FLOOR), 3: max(two, FLOOR)}
     if profile.population == "upsampled":
         share = min(1.0, 4 * share)
     one = values * shape.units * share * (2 + width + 1.2) * grown

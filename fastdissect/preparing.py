@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -15,6 +16,7 @@ from fastdissect.collecting import LayerCollector
 from fastdissect.device_arrays import is_on_device, where
 from fastdissect.guesses import Guess, no_guess
 from fastdissect.kernels.stores import free_memory
+from fastdissect.kernels.views import CodesView
 from fastdissect.models import receptive_field
 from fastdissect.planning import LayerShape, Plan, device_shares, make_plan
 from fastdissect.settings import RunSettings
@@ -54,7 +56,9 @@ def meet_layers(
             budgets[places[name]] = settings.device_memory or free_memory(view.data) // 4
         _, units, height, width = view.data.shape
         upsampling = _upsampling(settings, hooks.module, settings.source(name), (height, width))
-        shapes[name] = LayerShape(units, height, width, view.kind, upsampling)
+        found: Any = view  # an ActivationView, or another of kernels/views.py
+        codes = found.indices.shape[2] if isinstance(found, CodesView) else None
+        shapes[name] = LayerShape(units, height, width, view.kind, upsampling, codes)
     plan = make_plan(
         {name: shapes[name] for name in settings.layers},
         images or settings.images,

@@ -25,6 +25,7 @@ from fastdissect.guesses import Guess
 from fastdissect.image_records import ImageRecords
 from fastdissect.interruption import hold_interrupts
 from fastdissect.kernels import Sifted
+from fastdissect.kernels.views import View
 from fastdissect.models import LoadedModel
 from fastdissect.plane_files import INDEX, index_from
 from fastdissect.preparing import meet_layers
@@ -33,7 +34,7 @@ from fastdissect.results import LayerDissection
 from fastdissect.resuming import Checkpoint, Checkpoints
 from fastdissect.settings import RunSettings, peak_memory
 from fastdissect.sifting import fault_error
-from fastdissect.types import ActivationView, Concepts
+from fastdissect.types import Concepts
 
 __all__ = ["Run"]
 
@@ -77,6 +78,7 @@ class Run:
             tokens=settings.tokens,
             options=settings.forward,
             mixes=settings.directions,
+            sparse=True,
         )
         self.first, self.last = images or (0, source.images)
         self.after_batch = after_batch
@@ -195,7 +197,9 @@ class Run:
                 if self.after_batch is not None:
                     self.after_batch(self)
         if self.position == self.first:
-            raise DataError(f"{self.source.name}: expected at least one image; got none")
+            shard = f" from {self.first} on, where this shard begins" if self.first else ""
+            hint = "; give its true length (images=), or take fewer shards" if self.first else ""
+            raise DataError(f"{self.source.name}: expected at least one image{shard}; got none{hint}")
 
     def _is_own(self, batch: Batch) -> bool:
         """False: a batch of another shard.
@@ -224,7 +228,7 @@ class Run:
     def _one_batch(self, batch: Batch, hooks: LayerHooks) -> None:
         begun, inside = time.perf_counter(), self.kernel_seconds
 
-        def on_layer(name: str, view: ActivationView) -> None:
+        def on_layer(name: str, view: View) -> None:
             start = time.perf_counter()
             self._on_layer(name, view, batch)
             self.kernel_seconds += time.perf_counter() - start
@@ -242,7 +246,7 @@ class Run:
         if self.pass_ == 0:
             self.records.add(batch)
 
-    def _on_layer(self, name: str, view: ActivationView, batch: Batch) -> None:
+    def _on_layer(self, name: str, view: View, batch: Batch) -> None:
         """Sift a layer's batch. On a GPU it is settled when the next one comes, so that the host never waits."""
         self._settle(name)
         self.begun[name] = batch.first, self.collectors[name].begin(view)
@@ -250,8 +254,9 @@ class Run:
             self._settle(name)
 
     def settle(self) -> None:
-        """End all sifting that is under way."""
-        self._settle(*self.collectors)
+        """End all sifting that is under way; what is interrupted in it cannot be gone on from."""
+        with hold_interrupts(), self._step():
+            self._settle(*self.collectors)
 
     def _settle(self, *layers: str) -> None:
         for name in layers:

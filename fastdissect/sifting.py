@@ -8,6 +8,9 @@ The r-th largest value so far never exceeds the final threshold (r: the deepest 
 the whole set), so what is at or below it can be forgotten for ever (DESIGN section 2). The bound needs no
 histogram beside the store: every prune selects it from what is retained, which costs less than a counter's
 cache miss at every retained value (bench/README.md).
+
+Of codes (kernels/views.py) no value is below 0, and so no threshold: 0 is a safe bound before anything was seen. What is
+retained of them then grows with the codes from the first batch on, not with units x places.
 """
 
 from __future__ import annotations
@@ -22,15 +25,17 @@ from numpy.typing import NDArray
 from fastdissect.cell_store import CellStore
 from fastdissect.device_arrays import to_host
 from fastdissect.errors import ActivationError, SettingError
-from fastdissect.guesses import Guess, at_least
+from fastdissect.guessed_views import count_at_least
+from fastdissect.guesses import Guess
 from fastdissect.kernels import Fault, Sifted
-from fastdissect.kernels.keys import keys
+from fastdissect.kernels.keys import ZERO, keys
 from fastdissect.kernels.stores import begin_sift, cells_on_host, with_room
+from fastdissect.kernels.views import CodesView, View, piece_of
 from fastdissect.ranks import rank_bounds
 from fastdissect.readout import thresholds_at, usable
 from fastdissect.spilling import PART, empty_cells, join_on_disk, open_part, write_part
 from fastdissect.top_values import FRESH, GROWTH
-from fastdissect.types import ActivationView, Kind, Profile, SparseActivations, Upsampling
+from fastdissect.types import Kind, Profile, SparseActivations, Upsampling
 
 __all__ = ["LayerSifter", "Sieved", "fault_error"]
 
@@ -98,7 +103,7 @@ class LayerSifter:
         bounds = np.zeros(shape[0], np.uint32) if self.known is None else keys(self.known)
         if self.guess is not None:
             bounds = self.guess.bounds.copy()
-        self.at_least = np.zeros(shape[0], np.int64)  # cells not below the guess, of tied units
+        self.at_least = np.zeros(shape[0], np.int64)  # values not below the guess, of tied units
         self.store = CellStore(kind, upsampling, profile.population == "upsampled", bounds)
         self.images = 0  # seen so far
         self.missing = np.zeros(shape[0], np.int64)
@@ -124,25 +129,27 @@ class LayerSifter:
         """Bytes of the spilled cells."""
         return sum(part.nbytes for part in self.spilled)
 
-    def add(self, view: ActivationView) -> Sifted:
+    def add(self, view: View) -> Sifted:
         """Sift one batch, in image order. Returns it (means, maxima); a fault is reported, not raised."""
         return self.begin(view)()
 
-    def begin(self, view: ActivationView) -> Callable[[], Sifted]:
+    def begin(self, view: View) -> Callable[[], Sifted]:
         """Start to sift one batch; it counts once the result is called, which comes before the next `begin`.
 
         On a GPU nothing waits before that call, unless the batch is one of the first, which are sifted in pieces.
         """
+        if isinstance(view, CodesView) and self.known is None:
+            self.store.bounds = np.maximum(to_host(self.store.bounds), ZERO)
         pieces = self._pieces(len(view.data))
         if len(pieces) == 1:
             return self._begin(view)
         sifted = self._add_pieces(view, pieces)
         return lambda: sifted
 
-    def _add_pieces(self, view: ActivationView, pieces: Sequence[tuple[int, int]]) -> Sifted:
+    def _add_pieces(self, view: View, pieces: Sequence[tuple[int, int]]) -> Sifted:
         done = []
         for first, last in pieces:
-            piece = self._begin(ActivationView(view.data[first:last], view.kind))()
+            piece = self._begin(piece_of(view, first, last))()
             if piece.fault is not None:
                 return piece._replace(fault=piece.fault._replace(image=first + piece.fault.image))
             done.append(piece)
@@ -162,8 +169,13 @@ class LayerSifter:
             first += step
         return pieces or [(0, 0)]
 
-    def _begin(self, view: ActivationView) -> Callable[[], Sifted]:
+    def _begin(self, view: View) -> Callable[[], Sifted]:
         reach, ring, images = self.upsampling.reach, self.upsampling.ring, len(view.data)
+        values = images * self.values_per_image
+        counted = None
+        if self.guess is not None:  # at once: a later layer may change the view in place
+            pixels = self.upsampling if self.store.pixels else None
+            counted = count_at_least(view, self.guess, values, pixels)
         sifting = with_room(self.store, lambda: begin_sift(view, self.store.bounds, reach, ring, self.omit))
 
         def settle() -> Sifted:
@@ -171,8 +183,8 @@ class LayerSifter:
             if sifted.fault is None:
                 self.images += images
                 self.missing = self.missing + sifted.missing
-                if self.guess is not None:
-                    self.at_least = self.at_least + at_least(view, self.guess)
+                if counted is not None:
+                    self.at_least = self.at_least + np.minimum(counted, values - sifted.missing)
                 with_room(self.store, lambda: self.store.append(sifted.cells))
                 if self.known is None:
                     self._rise()

@@ -168,3 +168,25 @@ def test_a_pass_that_fails_names_the_size_and_removes_its_hooks() -> None:
         describe_layers(net, (4, 4))
     assert net.training
     assert all(not layer._forward_hooks for layer in net.modules())
+
+
+def test_rows_read_tokens_as_the_network_says() -> None:
+    class Tokens(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.patches, self.norm = nn.Conv2d(3, 4, 8, 8), nn.LayerNorm(4)
+            self.cls_token, self.register_tokens = (
+                nn.Parameter(torch.zeros(1, 1, 4)),
+                nn.Parameter(torch.zeros(1, 2, 4)),
+            )
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = self.patches(x).flatten(2).transpose(1, 2)
+            extra = [token.expand(len(x), -1, -1) for token in (self.cls_token, self.register_tokens)]
+            return self.norm(torch.cat([*extra, x], 1))  # type: ignore[no-any-return]
+
+    row = {row.name: row for row in describe_layers(Tokens(), (32, 48))}["norm"]
+    assert row.shape == (4, 4, 6)
+    assert row.reading == (
+        "tokens [N, T, K]: 3 prefix tokens left out, 4 x 6 grid (1 class and 2 register; the grid of patches)"
+    )

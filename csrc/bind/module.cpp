@@ -42,6 +42,20 @@ py::tuple bind_sift(const std::string& isa, const py::array& data, const std::st
   return py::make_tuple(to_tuple(std::move(r.sparse), a.view.kind, wide), means, maxima, to_array(r.missing), r.fault);
 }
 
+py::tuple bind_sift_codes(In<int64_t> indices, In<float> values, std::ptrdiff_t units, std::ptrdiff_t height,
+                          std::ptrdiff_t width, In<uint32_t> bounds, int reach, bool ring, bool omit, int threads) {
+  const Codes c{indices.data(), values.data(), indices.shape(0), units, height, width, indices.shape(2)};
+  py::array_t<float> means({c.images, units}), maxima({c.images, units});
+  float *to_means = means.mutable_data(), *to_maxima = maxima.mutable_data();
+  SiftResult r;
+  {
+    py::gil_scoped_release free;
+    r = sift_codes(c, bounds.data(), reach, ring, omit, to_means, to_maxima, threads);
+  }
+  const bool wide = height * width > 65536;
+  return py::make_tuple(to_tuple(std::move(r.sparse), kFloat32, wide), means, maxima, to_array(r.missing), r.fault);
+}
+
 py::tuple bind_filter(const std::string& isa, const py::array& data, const std::string& kind, In<uint32_t> bounds,
                       bool omit, int threads) {
   const View view = view_of(data, kind);
@@ -304,6 +318,8 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
   const auto nc = [](const char* name) { return py::arg(name).noconvert(); };
   m.def("sift", &bind_sift, py::arg("isa"), nc("data"), py::arg("kind"), nc("bounds"), py::arg("reach"),
         py::arg("ring"), py::arg("omit"), py::arg("threads"));
+  m.def("sift_codes", &bind_sift_codes, nc("indices"), nc("values"), py::arg("units"), py::arg("height"),
+        py::arg("width"), nc("bounds"), py::arg("reach"), py::arg("ring"), py::arg("omit"), py::arg("threads"));
   m.def("filter", &bind_filter, py::arg("isa"), nc("data"), py::arg("kind"), nc("bounds"), py::arg("omit"),
         py::arg("threads"));
   m.def("prune", &bind_prune, py::arg("parts"), py::arg("kind"), py::arg("wide"), py::arg("units"), py::arg("height"),

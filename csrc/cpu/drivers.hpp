@@ -53,6 +53,15 @@ struct SiftResult {
 };
 SiftResult sift(const Isa&, SiftArguments, int threads);
 
+// kernels/views.py: [images, places, k] entries of (unit, value); place p is cell p of the map.
+struct Codes {
+  const int64_t* indices;
+  const float* values;
+  std::ptrdiff_t images, units, height, width, k;
+};
+SiftResult sift_codes(const Codes&, const uint32_t* bounds, int reach, bool ring, bool omit, float* means,
+                      float* maxima, int threads);
+
 struct FilterResult {
   Buffer<int64_t> start;
   Buffer<unsigned char> values;

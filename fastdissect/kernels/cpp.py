@@ -16,6 +16,8 @@ from fastdissect.kernels.concept_masks import ActiveCells, ConceptImages, Descen
 from fastdissect.kernels.keys import widen
 from fastdissect.kernels.mask_ranges import MaskRanges
 from fastdissect.kernels.protocol import Fault, PackedLabels, Sifted, Values
+from fastdissect.kernels.unit_blocks import codes_fault
+from fastdissect.kernels.views import CodesView
 from fastdissect.types import ActivationView, AxisTable, Kind, Planes, SparseActivations, Upsampling
 
 __all__ = ["Cpp", "instruction_sets"]
@@ -47,6 +49,32 @@ class Cpp:
         )
         cells = SparseActivations(_shape(view), view.kind, *arrays)
         return Sifted(cells, means, maxima, missing, _fault(view, fault))
+
+    def sift_codes(
+        self,
+        view: CodesView,
+        bounds: NDArray[np.uint32],
+        reach: int,
+        ring: bool,
+        omit: bool,
+        threads: int,
+    ) -> Sifted:
+        images, units, height, width = view.shape
+        arrays, means, maxima, missing, number = _core.sift_codes(
+            np.ascontiguousarray(view.indices),
+            np.ascontiguousarray(view.values),
+            units,
+            height,
+            width,
+            bounds,
+            reach,
+            ring,
+            omit,
+            threads,
+        )
+        cells = SparseActivations((images, units, height, width), "float32", *arrays)
+        fault = None if number == _NO_FAULT else codes_fault(view, number)
+        return Sifted(cells, means, maxima, missing, fault)
 
     def filter(self, view: ActivationView, bounds: NDArray[np.uint32], omit: bool, threads: int) -> Values:
         start, values, missing, fault = _core.filter(self.name, view.data, view.kind, bounds, omit, threads)

@@ -2,6 +2,7 @@
 
     jit_numbers.py    keys, exact widening of 16-bit floats, strided reads, threads
     jit_sift.py       sift                       jit_filter.py   filter, histogram
+    jit_sift_codes.py sift_codes
     jit_prune.py      prune, join                jit_select.py   select, select_pixels
     jit_pack.py       pack                       jit_count.py    count
     jit_permuted.py   count_permuted             jit_masks.py    descend_masks, predict_masks
@@ -26,11 +27,14 @@ from fastdissect.kernels import (
     jit_prune,
     jit_select,
     jit_sift,
+    jit_sift_codes,
 )
 from fastdissect.kernels.concept_masks import ActiveCells, ConceptImages, Descent, Rule
 from fastdissect.kernels.keys import widen
 from fastdissect.kernels.mask_ranges import MaskRanges
 from fastdissect.kernels.protocol import Fault, PackedLabels, Sifted, Values
+from fastdissect.kernels.unit_blocks import codes_fault
+from fastdissect.kernels.views import CodesView
 from fastdissect.types import ActivationView, Kind, Planes, SparseActivations, Upsampling
 
 __all__ = ["Jit"]
@@ -50,6 +54,21 @@ class Jit:
     ) -> Sifted:
         cells, means, maxima, missing, fault = jit_sift.sift(view, bounds, reach, ring, omit, threads)
         return Sifted(cells, means, maxima, missing, _fault(view, fault))
+
+    def sift_codes(
+        self,
+        view: CodesView,
+        bounds: NDArray[np.uint32],
+        reach: int,
+        ring: bool,
+        omit: bool,
+        threads: int,
+    ) -> Sifted:
+        cells, means, maxima, missing, number = jit_sift_codes.sift_codes(
+            view, bounds, reach, ring, omit, threads
+        )
+        fault = None if number == jit_sift.NO_FAULT else codes_fault(view, number)
+        return Sifted(cells, means, maxima, missing, fault)
 
     def filter(self, view: ActivationView, bounds: NDArray[np.uint32], omit: bool, threads: int) -> Values:
         start, values, missing, fault = jit_filter.filter_values(view, bounds, threads)

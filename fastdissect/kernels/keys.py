@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 
 from fastdissect.types import Kind
 
-__all__ = ["LOWEST", "NO_BOUND", "from_keys", "keys", "widen"]
+__all__ = ["LOWEST", "NO_BOUND", "ZERO", "from_keys", "keys", "widen"]
 
 NO_BOUND = np.uint32(0)
 LOWEST = np.uint32(0x007FFFFF)  # -inf
+ZERO = np.uint32(0x80000000)
 
 
 def widen(values: NDArray[Any], kind: Kind) -> NDArray[np.float32]:

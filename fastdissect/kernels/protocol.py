@@ -15,6 +15,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from fastdissect.kernels.concept_masks import ActiveCells, ConceptImages, Descent, Rule
 from fastdissect.kernels.mask_ranges import MaskRanges
+from fastdissect.kernels.views import CodesView
 from fastdissect.types import ActivationView, Kind, Planes, SparseActivations, Upsampling
 
 __all__ = ["Backend", "DeviceBackend", "Fault", "HostBackend", "PackedLabels", "Sifted", "Sifting", "Values"]
@@ -213,6 +214,22 @@ class Backend(Protocol):
 
 class HostBackend(Backend, Protocol):
     """A backend of the host: cells that lie on a GPU are brought to the host for what only these offer."""
+
+    def sift_codes(
+        self,
+        view: CodesView,
+        bounds: NDArray[np.uint32],
+        reach: int,
+        ring: bool,
+        omit: bool,
+        threads: int,
+    ) -> Sifted:
+        """What `sift` gives of the dense float32 maps of these codes, bit for bit: zeros that are near are kept too.
+
+        Absent cells change no sum: a lane begins at +0 and is never -0, so lane + 0 is the lane. Where a bound is at or
+        above key(0), what is looked at and allocated grows with the entries; below it all cells are above, and kept.
+        """
+        ...
 
     def count_permuted(
         self,

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastdissect.kernels import reference_masks
+from fastdissect.kernels import reference_codes, reference_masks
 from fastdissect.kernels.concept_masks import ActiveCells, ConceptImages, Descent, Rule
 from fastdissect.kernels.keys import NO_BOUND, from_keys, keys, widen
 from fastdissect.kernels.mask_ranges import MaskRanges
 from fastdissect.kernels.protocol import Fault, PackedLabels, Sifted, Values
+from fastdissect.kernels.views import CodesView
 from fastdissect.types import (
     ActivationView,
     AxisTable,
@@ -183,6 +184,19 @@ class Reference:
         values = np.where(bad, NAN_BITS[view.kind], view.data)
         missing = bad.sum((0, 2, 3)).astype(np.int64)
         return Sifted(_sparse(values, kept, view.kind), means, top + np.float32(0), missing, fault)
+
+    def sift_codes(
+        self,
+        view: CodesView,
+        bounds: NDArray[np.uint32],
+        reach: int,
+        ring: bool,
+        omit: bool,
+        threads: int,
+    ) -> Sifted:
+        return reference_codes.sift_codes(
+            view, bounds, lambda maps, own: self.sift(maps, own, reach, ring, omit, threads)
+        )
 
     def filter(self, view: ActivationView, bounds: NDArray[np.uint32], omit: bool, threads: int) -> Values:
         del threads

@@ -13,7 +13,9 @@ from fastdissect.device_arrays import is_on_device, to_host
 from fastdissect.errors import DeviceMemoryError
 from fastdissect.kernels.protocol import Backend, DeviceBackend, Sifted
 from fastdissect.kernels.selection import backend, backend_for, get_num_threads, host_backend
-from fastdissect.types import ActivationView, SparseActivations
+from fastdissect.kernels.unit_blocks import joined_units
+from fastdissect.kernels.views import BlockedView, CodesView, View
+from fastdissect.types import SparseActivations
 
 __all__ = [
     "begin_sift",
@@ -70,16 +72,32 @@ def value_starts(cells: SparseActivations) -> Any:
     return cells.cell_start[cells.unit_start]
 
 
-def begin_sift(view: ActivationView, bounds: Any, reach: int, ring: bool, omit: bool) -> Callable[[], Sifted]:
+def begin_sift(view: View, bounds: Any, reach: int, ring: bool, omit: bool) -> Callable[[], Sifted]:
     """Start to sift; calling the result gives what `Backend.sift` gives.
 
-    On a GPU nothing waits before that call: the view has been read by then, whatever the stream does later.
+    On a GPU nothing waits before that call: the view has been read by then, whatever the stream does later. Codes, and
+    maps made block by block, are sifted at once, and what is kept of them lies on the host.
     """
+    if not isinstance(view, tuple):
+        sifted = _sift_at_once(view, to_host(bounds), reach, ring, omit)
+        return lambda: sifted
     if is_on_device(view.data):
         kernels = _device_backend(view.data)
         return kernels.begin_sift(view, bounds, reach, ring, omit, get_num_threads()).settle
     sifted = backend_for(view.data).sift(view, to_host(bounds), reach, ring, omit, get_num_threads())
     return lambda: sifted
+
+
+def _sift_at_once(
+    view: CodesView | BlockedView, bounds: NDArray[np.uint32], reach: int, ring: bool, omit: bool
+) -> Sifted:
+    if isinstance(view, CodesView):
+        return host_backend().sift_codes(view, bounds, reach, ring, omit, get_num_threads())
+    parts = []
+    for first, last, block in view.blocks():
+        part = begin_sift(block, bounds[first:last], reach, ring, omit)()
+        parts.append(part._replace(cells=cells_on_host(part.cells)))
+    return joined_units(parts)
 
 
 def cells_on_host(cells: SparseActivations) -> SparseActivations:

@@ -1,17 +1,16 @@
-"""What layers a network has: one forward pass on zeros, and a row for each (`fastdissect layers MODEL`)."""
+"""What layers a network has: one forward pass on noise, and a row for each (`fastdissect layers MODEL`)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-import torch
 from torch import nn
 
-from fastdissect.errors import ActivationError, LayerError, ModelError
+from fastdissect.errors import LayerError
 from fastdissect.models.layers import named_layers, unwrap
-from fastdissect.models.outputs import Layout, TokenGrid, as_map, output_tensor
+from fastdissect.models.observing import observe
+from fastdissect.models.outputs import Layout, TokenGrid
+from fastdissect.models.readings import Readings
 
 __all__ = ["BYTES_PER_RETAINED_CELL", "RETAINED_PER_TAIL", "LayerRow", "describe_layers"]
 
@@ -51,14 +50,14 @@ def describe_layers(
     layout: Layout = "auto",
     tokens: TokenGrid | None = None,
 ) -> list[LayerRow]:
-    """Run a network once on zeros and describe every layer, in the order of `named_modules()`.
+    """Run a network once on two images of noise and describe every layer, in the order of `named_modules()`.
 
     Args:
         model: the network; its training flags are as before afterwards.
         input_size: height and width of the input in pixels, three channels.
         images: number of images that `retained_bytes` is predicted for.
         quantile: the top fraction that thresholds are to be taken at.
-        layout, tokens: as for :func:`as_map`.
+        layout, tokens: overrides, as for :func:`observe`.
 
     Raises:
         ModelError: the forward pass fails on an input of this size.
@@ -68,46 +67,25 @@ def describe_layers(
     ('1', (8, 8, 8), 512)
     """
     model = unwrap(model)
-    readings: dict[str, list[tuple[tuple[int, int, int] | None, str]]] = {}
-
-    def reader(name: str) -> Callable[..., None]:
-        def hook(_layer: nn.Module, _inputs: Any, output: Any) -> None:
-            try:
-                view = as_map(output_tensor(output, name), name, layout, tokens, input_size, images=1)
-                _, units, height, width = view.map.shape
-                readings.setdefault(name, []).append(((units, height, width), view.explanation))
-            except (ActivationError, LayerError) as error:
-                readings.setdefault(name, []).append((None, str(error).removeprefix(f"layer {name!r}: ")))
-
-        return hook
-
-    layers = named_layers(model)
-    handles = [layer.register_forward_hook(reader(name)) for name, layer in layers.items()]
     modes = {part: part.training for part in model.modules()}
     try:
         model.eval()
-        _forward_zeros(model, input_size)
+        found = observe(model, input_size, layout=layout, tokens=tokens)
     finally:
-        for handle in handles:
-            handle.remove()
         for part, training in modes.items():
             part.training = training
     retained = min(1.0, RETAINED_PER_TAIL * quantile) * BYTES_PER_RETAINED_CELL * images
-    return [_row(name, layer, readings.get(name, []), retained) for name, layer in layers.items()]
+    return [_row(name, layer, _seen(name, found), retained) for name, layer in named_layers(model).items()]
 
 
-def _forward_zeros(model: nn.Module, input_size: tuple[int, int]) -> None:
-    like = next((p for p in model.parameters() if p.is_floating_point()), torch.zeros(()))
-    zeros = torch.zeros(1, 3, *input_size, dtype=like.dtype, device=like.device)
-    try:
-        with torch.no_grad():
-            model(zeros)
-    except Exception as error:  # a model is a stranger's code: it may raise anything
-        size = f"{input_size[0]} x {input_size[1]}"
-        raise ModelError(
-            f"{type(model).__name__}: expected a forward pass on an image of {size} pixels, three channels, "
-            f"got {type(error).__name__}: {error}; give the input size that the model was made for"
-        ) from error
+def _seen(name: str, found: Readings) -> list[tuple[tuple[int, int, int] | None, str]]:
+    seen: list[tuple[tuple[int, int, int] | None, str]] = []
+    for reading in found.calls.get(name, ()):
+        if isinstance(reading, LayerError):
+            seen.append((None, str(reading).removeprefix(f"layer {name!r}: ")))
+        else:
+            seen.append(((reading.units, *reading.cells), reading.explanation))
+    return seen
 
 
 def _row(

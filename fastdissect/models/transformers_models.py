@@ -6,7 +6,7 @@ import inspect
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from fastdissect.errors import ModelError
 from fastdissect.models.libraries import advising, import_library
@@ -17,7 +17,8 @@ __all__ = ["load_transformers"]
 
 def load_transformers(name: str, download: bool) -> tuple[nn.Module, Preprocessing | None]:
     """Load "transformers:ID_OR_PATH": the class that the config names, as float32; of a model of images
-    and text the part that sees images.
+    and text the part that sees images. For other input sizes than its own its position embeddings are interpolated,
+    where the class offers that.
 
     Raises:
         ModelError: the library is missing or broken, or the folder or cache has no such model.
@@ -44,6 +45,7 @@ def load_transformers(name: str, download: bool) -> tuple[nn.Module, Preprocessi
                 f"{spec}: expected a network whose input is pixel_values, got {type(module).__name__}"
             )
         module = module.vision_model
+    _interpolate_positions(module)
     try:
         file = transformers.utils.cached_file(name, "preprocessor_config.json", **local)
     except OSError:
@@ -55,3 +57,19 @@ def _sees_images(module: Any) -> bool:
     return (
         module is not None and next(iter(inspect.signature(module.forward).parameters), "") == "pixel_values"
     )
+
+
+def _interpolate_positions(module: nn.Module) -> None:
+    """Ask for interpolated position embeddings where the input is not of the size that the model was made for."""
+    size = getattr(getattr(module, "config", None), "image_size", None)
+    made_for = tuple(size) if isinstance(size, list | tuple) else (size, size)
+    if "interpolate_pos_encoding" not in inspect.signature(module.forward).parameters:
+        return
+
+    def ask(_module: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        images = arguments[0] if arguments else named.get("pixel_values")
+        if isinstance(images, Tensor) and tuple(images.shape[-2:]) != made_for:
+            named.setdefault("interpolate_pos_encoding", True)
+        return arguments, named
+
+    module.register_forward_pre_hook(ask, with_kwargs=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from fastdissect.codes import Codes
 from fastdissect.directions import Directions, Mix, checked_directions
 from fastdissect.errors import SettingError
 from fastdissect.results import Dissection
@@ -11,7 +12,7 @@ from fastdissect.results import Dissection
 __all__ = ["mixes_of"]
 
 
-def mixes_of(d: Dissection, layer: str, given: Mapping[str, Directions] | None) -> dict[str, Mix]:
+def mixes_of(d: Dissection, layer: str, given: Mapping[str, Directions | Codes] | None) -> dict[str, Mix]:
     """Return the mix of a layer of directions; {} for a layer of the network.
 
     Raises:

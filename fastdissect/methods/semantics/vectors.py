@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from fastdissect.codes import Codes
 from fastdissect.directions import Directions
 from fastdissect.methods.chance.planes import planes_of, run_images
 from fastdissect.methods.chance.splits import splits_of
@@ -40,7 +41,7 @@ def semantic_vectors(
     concepts: Sequence[str | int] | None = None,
     model: Any = None,
     data: Any = None,
-    directions: Mapping[str, Directions] | None = None,
+    directions: Mapping[str, Directions | Codes] | None = None,
     positions: int = 10_000,
     cover: float | None = None,
     ridge: float = 1e-2,
