@@ -11,27 +11,29 @@ all ranks share the folder of the results.
 from __future__ import annotations
 
 import contextlib
-import json
+import dataclasses
 import os
-import re
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
-from datetime import timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
-import torch.distributed as dist
 
+from fastdissect import errors
 from fastdissect.collecting import LayerCollector
 from fastdissect.device_arrays import to_host
 from fastdissect.errors import BackendError, FastdissectError, OutputError, SettingError
 from fastdissect.exchanging import common_bounds, exchange_points, told_ranks
+from fastdissect.files import write_bytes
+from fastdissect.interruption import hold_interrupts
 from fastdissect.merging import merge
 from fastdissect.opening import OpenedRun
-from fastdissect.out_folder import finished_run, set_aside
+from fastdissect.out_folder import finished_run, prepare_shared
+from fastdissect.process_group import Ranks, ranks_here
 from fastdissect.results import Dissection, load
 from fastdissect.resuming import differing
 from fastdissect.running import Run
@@ -40,60 +42,12 @@ from fastdissect.sharding import run_shard
 from fastdissect.shards import Shard
 from fastdissect.sifting import LayerSifter
 
-__all__ = ["Ranks", "dissect_together", "ranks_here"]
+__all__ = ["dissect_together", "ranks_here"]
 
-Result = TypeVar("Result")
-WAIT = timedelta(hours=6)  # for the slowest rank; a dead one is noticed at once
-
-
-class Ranks:
-    """This process among the others."""
-
-    def __init__(self) -> None:
-        self.number, self.count = dist.get_rank(), dist.get_world_size()
-        self._group: Any = (
-            None if dist.get_backend() == "gloo" else dist.new_group(backend="gloo", timeout=WAIT)
-        )
-
-    def gather(self, value: Any) -> list[Any]:
-        """The value of every rank, on all of them."""
-        found: list[Any] = [None] * self.count
-        self._talk(lambda: dist.all_gather_object(found, value, group=self._group))
-        return found
-
-    def gather_array(self, array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        """Arrays of one shape and dtype (32 bits), stacked."""
-        own = torch.from_numpy(np.ascontiguousarray(array).view(np.int32))
-        found = [torch.empty_like(own) for _ in range(self.count)]
-        self._talk(lambda: dist.all_gather(found, own, group=self._group))
-        return np.stack([one.numpy() for one in found]).view(array.dtype)
-
-    def _talk(self, call: Callable[[], Any]) -> None:
-        try:
-            call()
-        except RuntimeError as error:
-            reason = re.sub(r"\[[^\]]*\.cpp:\d+\] ", "", str(error).strip()).partition(". This is typically")[
-                0
-            ]
-            raise BackendError(
-                f"rank {self.number} of {self.count}: expected all processes to go on together; another one ended or cannot "
-                f"be reached ({reason:.120}); look at what it said; the same command goes on, and keeps what the others did"
-            ) from error
+PATIENCE = 90.0  # seconds until another machine's file must be seen here
 
 
-def ranks_here() -> Ranks | None:
-    """The ranks that this process belongs to: torchrun's, or a process group that was set up before; None: it is alone."""
-    if not dist.is_available():
-        return None
-    if not dist.is_initialized():
-        needed = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
-        if not all(name in os.environ for name in needed) or os.environ["WORLD_SIZE"] in ("", "1"):
-            return None
-        dist.init_process_group("gloo", timeout=WAIT)
-    return Ranks() if dist.get_world_size() > 1 else None
-
-
-class _Exchange:
+class Exchange:
     """The exchanges of one run, at the batches that all ranks agreed on."""
 
     def __init__(self, ranks: Ranks, layers: tuple[str, ...]) -> None:
@@ -121,7 +75,8 @@ class _Exchange:
             self._tell(run)
         except BackendError:
             if run is not None:
-                run.checkpoint()
+                with hold_interrupts():
+                    run.checkpoint()
             raise
 
     def _tell(self, run: Run | None) -> None:
@@ -145,12 +100,13 @@ class _Exchange:
             every = self.ranks.gather_array(np.concatenate([told, bounds[:, None]], axis=1))
             risen = common_bounds(every[:, :, :-1], every[:, :, -1], ranks, deepest)
             if isinstance(sifter, LayerSifter) and sifter.known is None:
-                sifter.rise_to(risen)
+                with hold_interrupts():
+                    sifter.rise_to(risen)
 
 
-def _sizes(collector: LayerCollector) -> tuple[int, int]:
+def _sizes(collector: LayerCollector) -> list[int]:
     assert isinstance(collector.stage, LayerSifter)
-    return collector.shape[0], collector.stage.deepest
+    return [collector.shape[0], collector.stage.deepest]
 
 
 def dissect_together(
@@ -173,12 +129,13 @@ def dissect_together(
         raise SettingError(
             f"expected out= with {ranks.count} processes: a folder that all of them can reach; got none"
         )
-    opened = opened._replace(key={**opened.key, "device": torch.device(opened.settings.device).type})
+    opened = _on_own_device(opened)
     _check_alike(ranks, opened)
     folder, shard = out.resolve(), Shard(ranks.number + 1, ranks.count)
     if _first_does(ranks, lambda: _is_finished(folder, opened, fresh)):
-        return load(folder)
-    exchange = _Exchange(ranks, opened.settings.layers)
+        return _load(folder)
+    _check_shared(ranks, folder)
+    exchange = Exchange(ranks, opened.settings.layers)
 
     def beginning(run: Run) -> None:
         exchange.begin(-(-(run.last - run.position) // opened.source.batch_size))
@@ -199,12 +156,71 @@ def dissect_together(
             ending=exchange.end,
         )
         ranks.gather("sifted")
-        _first_does(ranks, lambda: bool(merge(folder, progress=progress)))
+        _first_does(ranks, lambda: _merge(ranks, folder, progress))
+    return _load(folder)
+
+
+def _merge(ranks: Ranks, folder: Path, progress: bool | None) -> bool:
+    shards = [Shard(number, ranks.count) for number in range(1, ranks.count + 1)]
+    for shard in shards:
+        appears(folder / "shards" / shard.folder / INDEX)
+    return bool(merge(folder, progress=progress))
+
+
+def _load(folder: Path) -> Dissection:
+    appears(folder / "run.json")
     return load(folder)
 
 
+def _on_own_device(opened: OpenedRun) -> OpenedRun:
+    """Each process of a machine on a GPU of its own, unless it says which; which one is not of the run's key."""
+    device, number = opened.device, os.environ.get("LOCAL_RANK", "")
+    general = device.type == "cuda" and device.index is None and number.isdigit()
+    if general and torch.cuda.current_device() == 0:  # nobody has chosen one yet
+        device = torch.device("cuda", int(number) % torch.cuda.device_count())
+        torch.cuda.set_device(device)
+    settings = dataclasses.replace(opened.settings, device=str(device))
+    return opened._replace(device=device, settings=settings, key={**opened.key, "device": device.type})
+
+
+def _check_shared(ranks: Ranks, folder: Path) -> None:
+    """All ranks see one folder: else the first would wait for the others' parts in vain.
+
+    Raises:
+        SettingError: a rank does not.
+    """
+    mark = folder / "shards" / f"together-{os.getpid()}-{time.time_ns()}"
+    names = ranks.gather(mark.name)
+
+    def begin() -> bool:
+        write_bytes(mark, b"")
+        return True
+
+    _first_does(ranks, begin)
+    blind = [
+        number for number, sees in enumerate(ranks.gather(appears(mark.with_name(names[0])))) if not sees
+    ]
+    if ranks.number == 0:
+        mark.unlink(missing_ok=True)
+    if blind:
+        raise SettingError(
+            f"expected {folder} to be one folder for all processes; rank {blind[0]} of {ranks.count} does not see what rank 0 "
+            "writes there; give a folder on a disk that all machines share"
+        )
+
+
+def appears(path: Path) -> bool:
+    """True once another machine's file is seen here: a shared disk may take its time."""
+    until = time.monotonic() + PATIENCE
+    while not path.exists():
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.05)
+    return True
+
+
 def _check_alike(ranks: Ranks, opened: OpenedRun) -> None:
-    keys = ranks.gather(json.loads(json.dumps(opened.key)))
+    keys = ranks.gather(opened.key)
     for number, key in enumerate(keys):
         different = differing(keys[0], key)
         if different:
@@ -216,27 +232,22 @@ def _check_alike(ranks: Ranks, opened: OpenedRun) -> None:
 
 
 def _is_finished(folder: Path, opened: OpenedRun, fresh: bool) -> bool:
-    if fresh:
-        set_aside(folder)
-    if (folder / "unfinished").is_dir() and not (folder / "shards").is_dir():
-        raise OutputError(
-            f"{folder} is an unfinished run of one process; go on with it alone, choose another folder, or --fresh"
-        )
+    prepare_shared(folder, fresh)
     return finished_run(folder, opened.key) is not None
 
 
 def _first_does(ranks: Ranks, work: Callable[[], bool]) -> bool:
     """The first rank does it; all get its answer, or its error."""
-    answer: Any = None
+    answer: dict[str, Any] = {}
     if ranks.number == 0:
         try:
-            answer = work()
+            answer = {"done": work()}
         except FastdissectError as error:
-            answer = error
+            answer = {"error": type(error).__name__, "message": str(error)}
     answer = ranks.gather(answer)[0]
-    if isinstance(answer, FastdissectError):
-        raise answer
-    return bool(answer)
+    if "error" in answer:
+        raise getattr(errors, answer["error"], OutputError)(answer["message"])
+    return bool(answer["done"])
 
 
 @contextlib.contextmanager

@@ -36,12 +36,12 @@ def exchange_points(batches: int) -> list[int]:
     """After which of its batches a process exchanges; all agree on them, by the largest number of batches any has left.
 
     >>> exchange_points(20)
-    [1, 2, 3, 5, 7, 10, 14, 20]
+    [1, 2, 3, 4, 5, 7, 9, 12, 16, 20]
     """
     points = [1]
-    while (following := max(points[-1] + 1, int(points[-1] * GROWTH))) <= batches:
+    while (following := max(points[-1] + 1, int(points[-1] * GROWTH))) < batches:
         points.append(following)
-    return [point for point in points if point <= batches]
+    return sorted({point for point in (*points, batches) if 1 <= point <= batches})
 
 
 def common_bounds(

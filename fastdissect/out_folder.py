@@ -2,6 +2,7 @@
 
 OUT/run.json       a finished run
 OUT/unfinished/    everything that grows while a run goes on; gone when it is finished
+OUT/shards/        parts of a run that are yet to be merged (shard_files.py)
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from fastdissect.errors import OutputError
 from fastdissect.results import Dissection, load
 from fastdissect.resuming import refuse_other
 
-__all__ = ["finished_run", "prepare", "set_aside", "work_folder"]
+__all__ = ["finished_run", "prepare", "prepare_shared", "set_aside", "work_folder"]
 
 log = logging.getLogger("fastdissect")
 
@@ -56,11 +57,49 @@ def prepare(out: Path, fresh: bool) -> None:
             )
         if (out / "run.json").exists():
             return
+        if (out / "shards").is_dir():
+            raise OutputError(
+                f"{out} holds shards, or the parts of several processes, that are not merged yet; go on with the rest of "
+                "them (--shard, or torchrun with as many processes), merge them (fastdissect merge), or use --fresh"
+            )
         if out.is_dir() and not (out / "unfinished").is_dir() and any(out.iterdir()):
             raise OutputError(
                 f"{out}: expected an empty folder or one of an unfinished run; choose another, or use --fresh"
             )
         (out / "unfinished").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        if isinstance(error, OutputError):
+            raise
+        raise OutputError(f"{out} cannot be made: {error.strerror}; choose another folder") from error
+
+
+def prepare_shared(out: Path, fresh: bool = False) -> None:
+    """Make `out` ready for shards: empty, or with shards already.
+
+    Raises:
+        OutputError: it is a file, holds something else (a run of one process, too), or cannot be made.
+    """
+    try:
+        if fresh:
+            with _locked(out / "unfinished") if (out / "unfinished").is_dir() else contextlib.nullcontext():
+                aside = set_aside(out)
+            if aside is not None:
+                log.info("moved %s to %s", out, aside)
+        if out.exists() and not out.is_dir():
+            raise OutputError(
+                f"{out}: expected a folder for the results; there is a file of that name; choose another"
+            )
+        if (out / "run.json").exists() or (out / "shards").is_dir():
+            return
+        if (out / "unfinished").is_dir():
+            raise OutputError(
+                f"{out} is an unfinished run of one process; go on with it alone, choose another folder, or use --fresh"
+            )
+        if out.is_dir() and any(out.iterdir()) and not (out / "shards").is_dir():
+            raise OutputError(
+                f"{out}: expected an empty folder or one of shards; choose another, or use --fresh"
+            )
+        (out / "shards").mkdir(parents=True, exist_ok=True)
     except OSError as error:
         if isinstance(error, OutputError):
             raise

@@ -1,12 +1,17 @@
 """The pilot: bounds guessed from a sample of the whole data set, for shards that cannot talk to each other.
 
-It runs images spread evenly over the set and notes, for every unit, the values at a row of ever deeper tails:
+It runs images spread evenly over the set and guesses two bounds for every unit:
 
-    tails     2 q     4 q     8 q    ...    at most 1/2
-    bounds    high  >  lower  >  lower ...
+    first     some 1.2 to 2 times the quantile lies above it: so much more that the whole set's quantile does too, but for
+              one unit in a thousand, as the sample's images differ (at most 4 times)
+    deeper    8 times the quantile
 
 Shards sift from the first. A unit whose threshold turns out to be below it is sifted again from the next, and at last from
 none at all: the results never rest on the guess (guesses.py).
+
+How much above the first: with c q of the sample's values above it, n_i of them in image i, those of the whole set are
+expected to lie within SURE standard errors (of the n_i, without replacement) of it; c is the least for which the quantile
+does not reach below. A unit that fires in few images gets a lower bound than one that fires in many. Our formulation.
 """
 
 from __future__ import annotations
@@ -27,40 +32,53 @@ from numpy.typing import NDArray
 from fastdissect.errors import OutputError
 from fastdissect.forward_options import in_channels_last
 from fastdissect.guesses import Guess
+from fastdissect.kernels.keys import widen
+from fastdissect.kernels.stores import cells_on_host
 from fastdissect.opening import OpenedRun
 from fastdissect.resuming import Checkpoints, refuse_other
 from fastdissect.running import Run
 from fastdissect.samples import spread_images
 from fastdissect.sifting import LayerSifter
 from fastdissect.storage.tensors_file import read_tensors, write_tensors
+from fastdissect.types import SparseActivations
 
 __all__ = ["IMAGES", "Pilot", "read_pilot", "run_pilot"]
 
 IMAGES = 1024  # of a pilot, unless told otherwise
-_NAME = "pilot.safetensors"
+SURE = 3.0
+SHARES = 1.05 * 1.08 ** np.arange(18)  # c, tried in this order: 1.05 ... 3.9
+DEEPER = 8  # times the quantile
+NAME = "pilot.safetensors"
 
 
 class Pilot(NamedTuple):
     """Guessed bounds of every layer.
 
     Attributes:
-        tails: the fractions of the values that lie above, about; deeper and deeper.
-        bounds: {layer: uint32 keys [tails, units]}.
+        bounds: {layer: uint32 keys [levels, units]}, falling.
         digest: tells it from another one.
     """
 
-    tails: tuple[Fraction, ...]
     bounds: Mapping[str, NDArray[np.uint32]]
     digest: str
 
-    def guess(self, layer: str, level: int | NDArray[np.int64] = 0, *, ties: bool = True) -> Guess:
-        """The guess at a tail, or at one for each unit; beyond the last: none."""
+    def guess(self, layer: str, level: int | NDArray[np.int64] = 0) -> Guess:
+        """The guess at a level, or at one for each unit; beyond the last: none."""
         own = np.vstack([self.bounds[layer], np.zeros_like(self.bounds[layer][:1])])
         levels = np.minimum(np.broadcast_to(level, own.shape[1:]), len(own) - 1)
         bounds, units = own[levels, np.arange(own.shape[1])], np.arange(own.shape[1])
         deeper = own[np.minimum(levels + 1, len(own) - 2), units]
-        tied = (bounds == deeper) & (bounds > 0) & (levels < len(own) - 1)
-        return Guess(bounds, tied if ties else np.zeros_like(tied))
+        return Guess(bounds, (bounds == deeper) & (bounds > 0))
+
+    def deeper(self, layer: str, level: NDArray[np.int64]) -> NDArray[np.int64]:
+        """For each unit the next level whose bound is a lower one."""
+        own, units = self.bounds[layer], np.arange(self.bounds[layer].shape[1])
+        following = level.astype(np.int64) + 1
+        for _ in own:
+            last = np.minimum(following, len(own) - 1)
+            same = (following < len(own)) & (own[last, units] == own[np.minimum(level, len(own) - 1), units])
+            following = following + same
+        return following
 
 
 def run_pilot(opened: OpenedRun, out: Path, images: int = IMAGES, progress: bool | None = None) -> Pilot:
@@ -68,20 +86,22 @@ def run_pilot(opened: OpenedRun, out: Path, images: int = IMAGES, progress: bool
 
     Raises:
         DataError: the images cannot be picked: a DataLoader.
+        OutputError: the sample's cells do not fit the memory.
     """
     settings = opened.settings
     fewer = spread_images(opened.source, images, "a pilot")
-    tails = [2 * settings.profile.quantile]
-    while tails[-1] * 2 <= Fraction(1, 2) and len(tails) < 5:
-        tails.append(tails[-1] * 2)
-    tails = [min(tail, Fraction(1, 2)) for tail in tails]
     own = dataclasses.replace(
         settings,
-        profile=dataclasses.replace(settings.profile, quantile=tails[-1], readout="inverted-cdf"),
+        profile=dataclasses.replace(
+            settings.profile,
+            quantile=min(DEEPER * settings.profile.quantile, Fraction(1, 2)),
+            readout="inverted-cdf",
+        ),
         images=fewer.images,
         passes=1,
         kept=frozenset(),
     )
+    share = fewer.images / settings.images
     with (
         tempfile.TemporaryDirectory(prefix="fastdissect-") as work,
         in_channels_last(opened.loaded.module, own.forward),
@@ -99,25 +119,65 @@ def run_pilot(opened: OpenedRun, out: Path, images: int = IMAGES, progress: bool
         ) as run,
     ):
         run.collect(None)
-        bounds = {name: _bounds(collector.stage, tails) for name, collector in run.collectors.items()}
+        bounds = {
+            name: _bounds(collector.stage, settings.profile.quantile, share)
+            for name, collector in run.collectors.items()
+        }
     arrays: dict[str, NDArray[Any]] = {f"layer-{i}": array for i, array in enumerate(bounds.values())}
-    record = {"layers": list(bounds), "tails": [str(tail) for tail in tails], "images": fewer.images}
+    record = {"layers": list(bounds), "images": fewer.images}
     text = {"record": json.dumps(record), "key": json.dumps(opened.key)}
-    write_tensors(out / "shards" / _NAME, arrays, text)
-    return Pilot(tuple(tails), bounds, _digest(arrays))
+    write_tensors(out / "shards" / NAME, arrays, text)
+    return Pilot(bounds, _digest(arrays))
 
 
-def _bounds(sifter: Any, tails: list[Fraction]) -> NDArray[np.uint32]:
-    """uint32 [tails, units]: the keys of the values at these tails of what was seen."""
+def _bounds(sifter: Any, quantile: Fraction, share: float) -> NDArray[np.uint32]:
+    """uint32 [levels, units]: the keys of the guesses."""
     if not isinstance(sifter, LayerSifter):
         raise OutputError(
             "expected the pilot's cells to fit the memory; give more with --memory, or a smaller pilot"
         )
-    seen = np.maximum(sifter.images * sifter.values_per_image - sifter.missing, 1)
-    ranks = np.array([[int(tail * int(n)) + 1 for tail in tails] for n in seen], np.int64)
-    if sifter.known is not None or not sifter.store.parts:
-        return np.zeros((len(tails), len(seen)), np.uint32)
+    units = len(sifter.missing)
+    if sifter.known is not None:
+        return np.zeros((2, units), np.uint32)
+    sifter.prune()
+    shares = _shares(cells_on_host(sifter.store.parts[0]), sifter.missing, quantile, share)
+    ranks = np.empty((units, 2), np.int64)
+    for unit, missing in enumerate(sifter.missing.tolist()):
+        seen = sifter.images * sifter.values_per_image - missing
+        ranks[unit] = (
+            int(shares[unit] * float(quantile) * seen) + 2,
+            int(min(DEEPER * quantile, Fraction(1, 2)) * seen) + 1,
+        )
+    ranks[:, 0] = np.minimum(ranks[:, 0], ranks[:, 1])
     return np.ascontiguousarray(sifter.store.select(ranks).T)
+
+
+def _shares(
+    cells: SparseActivations, missing: NDArray[np.int64], quantile: Fraction, share: float
+) -> NDArray[np.float64]:
+    """float64 [units]: how many times the quantile shall lie above the guess."""
+    images, units, height, width = cells.shape
+    chosen = np.full(units, SHARES[-1])
+    for unit in range(units):
+        first, last = int(cells.unit_start[unit]), int(cells.unit_start[unit + 1])
+        starts = cells.cell_start[first : last + 1]
+        values = widen(cells.values[int(starts[0]) : int(starts[-1])], cells.kind)
+        wanted = float(quantile) * (images * height * width - int(missing[unit]))
+        order = np.argsort(-values, kind="stable")[: int(SHARES[-1] * wanted) + 2]
+        image, values = np.repeat(np.arange(last - first), np.diff(starts))[order], values[order]
+        for times in SHARES:
+            above = int(times * wanted) + 1
+            if above >= len(values):
+                break
+            counts = np.bincount(image[:above], minlength=1).astype(np.float64)
+            variance = (counts**2).sum() - above**2 / images  # of a sum over the sample
+            sure = above - SURE * np.sqrt(variance * max(0.0, 1 - share)) >= wanted
+            if (
+                sure and values[above] < values[int(wanted)]
+            ):  # not the quantile itself, which may have many cells
+                chosen[unit] = times
+                break
+    return chosen
 
 
 def read_pilot(out: Path, key: Mapping[str, Any]) -> Pilot | None:
@@ -126,18 +186,19 @@ def read_pilot(out: Path, key: Mapping[str, Any]) -> Pilot | None:
     Raises:
         OutputError: it is damaged, or was made for other settings, another network or data set.
     """
-    path = out / "shards" / _NAME
+    path = out / "shards" / NAME
     if not path.exists():
         return None
     arrays, text = read_tensors(path)
     try:
         record, theirs = json.loads(text["record"]), json.loads(text["key"])
         bounds = {name: np.array(arrays[f"layer-{i}"]) for i, name in enumerate(record["layers"])}
-        tails = tuple(Fraction(tail) for tail in record["tails"])
     except (KeyError, ValueError, TypeError) as error:
-        raise OutputError(f"{path} is damaged ({error!r}); make the pilot again (--pilot)") from error
+        raise OutputError(
+            f"{path} is damaged ({error!r}); remove it and make the pilot again (--pilot)"
+        ) from error
     refuse_other(path, theirs, key)
-    return Pilot(tails, bounds, _digest(arrays))
+    return Pilot(bounds, _digest(arrays))
 
 
 def _digest(arrays: Mapping[str, NDArray[Any]]) -> str:

@@ -18,7 +18,7 @@ from fastdissect.errors import OutputError
 from fastdissect.guesses import Guess
 from fastdissect.storage.tensors_file import read_tensors, write_tensors
 
-__all__ = ["NOTHING", "Again", "read_again", "read_rounds", "write_again"]
+__all__ = ["NOTHING", "Again", "read_rounds", "write_again"]
 
 AGAIN = "again"
 NOTHING = np.uint32(0xFFFFFFFF)  # a bound that nothing is above
@@ -72,9 +72,3 @@ def read_rounds(out: Path) -> list[Again]:
         except (KeyError, ValueError, TypeError) as error:
             raise OutputError(f"{path} is damaged ({error!r}); remove OUT/shards and begin again") from error
     return rounds
-
-
-def read_again(out: Path) -> Again | None:
-    """The newest round; None if no unit failed so far."""
-    rounds = read_rounds(out)
-    return rounds[-1] if rounds else None

@@ -10,6 +10,7 @@ OUT/shards/03-of-16/unfinished/   while it runs
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +27,7 @@ from fastdissect.storage.tensors_file import read_tensors, write_tensors
 from fastdissect.storage.upsampling_tables import tables_arrays, tables_from, tables_record
 from fastdissect.types import SparseActivations, Upsampling
 
-__all__ = ["LayerPart", "ShardFiles", "read_shard", "write_shard"]
+__all__ = ["INDEX", "LayerPart", "ShardFiles", "read_shard", "shard_folders", "write_shard"]
 
 FORMAT = 1
 INDEX = "shard.json"
@@ -44,6 +45,7 @@ class LayerPart:
         missing: int64 [units]: unusable values.
         means, maxima: float32 [images, units]; None: not kept.
         thresholds: float32 [units], if they were given.
+        checksums: int64 [batches], of what the layer gave.
     """
 
     name: str
@@ -55,20 +57,21 @@ class LayerPart:
     upsampling: Upsampling
     means: NDArray[np.float32] | None
     maxima: NDArray[np.float32] | None
-    thresholds: NDArray[np.float32] | None = None
+    thresholds: NDArray[np.float32] | None
+    checksums: NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
 class ShardFiles:
-    """A finished shard: its record, its layers (mapped from disk), its planes."""
+    """A finished shard: its record, its layers (mapped from disk), its planes (None: of a later round)."""
 
     folder: Path
     index: dict[str, Any]
     layers: dict[str, LayerPart]
-    planes: PlaneStore
+    planes: PlaneStore | None
 
 
-_KEPT = ("bounds", "guess", "at_least", "missing")
+_KEPT = ("bounds", "guess", "at_least", "missing", "checksums")
 _OPTIONAL = ("means", "maxima", "thresholds")
 
 
@@ -95,8 +98,14 @@ def write_shard(folder: Path, index: Mapping[str, Any], layers: Sequence[LayerPa
     write_bytes(folder / INDEX, (json.dumps(record) + "\n").encode())
 
 
-def read_shard(folder: Path) -> ShardFiles:
-    """Open a finished shard.
+def shard_folders(out: Path) -> list[Path]:
+    """The folders of all shards in OUT/shards; those that were moved aside are none."""
+    found = (out / "shards").iterdir() if (out / "shards").is_dir() else ()
+    return sorted(f for f in found if re.fullmatch("[0-9]+-of-[0-9]+", f.name) and f.is_dir())
+
+
+def read_shard(folder: Path, again: bool = False) -> ShardFiles:
+    """Open a finished shard, or what it found when some units were sifted again.
 
     Raises:
         OutputError: it is unfinished, damaged, or from a newer version.
@@ -115,10 +124,12 @@ def read_shard(folder: Path) -> ShardFiles:
     except (OSError, ValueError, KeyError, TypeError) as error:
         if isinstance(error, OutputError):
             raise
-        raise OutputError(f"{path} is damaged ({error}); run this shard again with --fresh") from error
+        raise OutputError(f"{path} is damaged ({error!r}); run this shard again with --fresh") from error
     layers = {}
     for number, (name, seal) in enumerate(entries.items()):
         layers[name] = _read_part(folder / f"layer-{number}.safetensors", name, seal, seen)
+    if again:
+        return ShardFiles(folder, index, layers, None)
     planes = PlaneStore(folder / "planes")
     if len(planes) != seen:
         raise OutputError(

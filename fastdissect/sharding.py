@@ -6,9 +6,8 @@ import contextlib
 import dataclasses
 import json
 import logging
-import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +21,14 @@ from fastdissect.forward_options import in_channels_last
 from fastdissect.guesses import Guess
 from fastdissect.image_records import ImageRecords
 from fastdissect.opening import OpenedRun, open_run
-from fastdissect.out_folder import finished_run, prepare, set_aside, work_folder
+from fastdissect.out_folder import finished_run, prepare, prepare_shared, work_folder
 from fastdissect.pilot import IMAGES, Pilot, read_pilot, run_pilot
 from fastdissect.plane_files import PlaneWriter
-from fastdissect.resifting import read_again
+from fastdissect.resifting import read_rounds
 from fastdissect.resuming import Checkpoints, refuse_other
 from fastdissect.running import Run
-from fastdissect.shard_files import INDEX, LayerPart, write_shard
+from fastdissect.settings import check_choices
+from fastdissect.shard_files import INDEX, LayerPart, shard_folders, write_shard
 from fastdissect.shards import Shard, parse_shard
 from fastdissect.sifting import LayerSifter
 
@@ -44,6 +44,7 @@ def pilot(
     *,
     out: str | Path,
     sample: int = IMAGES,
+    fresh: bool = False,
     progress: bool | None = None,
     **options: Any,
 ) -> Path:
@@ -52,15 +53,28 @@ def pilot(
     Run it once, before the shards, with the shards' own arguments.
 
     Args:
-        out: the folder that all shards share. sample: images, spread evenly over the data set.
+        out: the folder that all shards share. sample: images, spread evenly over the data set: the more, the less a shard
+            keeps, and the less often units must be sifted again.
+        fresh: move an existing `out` aside.
         options: as `dissect` takes them.
 
     Raises:
-        FastdissectError: any of its kinds.
+        FastdissectError: any of its kinds; OutputError if shards were run already, with another pilot or without one.
     """
-    opened = open_run(model, data, layers, **options)
-    run_pilot(opened, Path(out), sample, progress)
-    return Path(out)
+    check_choices("error", 1, sample=(sample, 1))
+    opened, folder = _for_shards(open_run(model, data, layers, **options)), Path(out)
+    prepare_shared(folder, fresh)
+    if finished_run(folder, opened.key) is not None:
+        return folder
+    begun = sorted(f.name for f in shard_folders(folder))
+    if begun:
+        read_pilot(folder, opened.key)  # refuses another run
+        raise OutputError(
+            f"{folder / 'shards'} holds shards already ({begun[0]}): a pilot comes before them; go on with the shards, or "
+            "begin again with --fresh"
+        )
+    run_pilot(opened, folder, sample, progress)
+    return folder
 
 
 def dissect_shard(
@@ -84,6 +98,7 @@ def dissect_shard(
     Args:
         shard: "3/16", the third of sixteen.
         out: the folder that all shards share; this one's is OUT/shards/03-of-16.
+        fresh: move what this shard has found aside, and run it anew.
         options: as `dissect` takes them; `passes` is 1.
 
     Returns:
@@ -99,9 +114,9 @@ def dissect_shard(
         >>> fd.merge("out")                                                         # doctest: +SKIP
     """
     own = parse_shard(shard) if isinstance(shard, str) else shard
-    opened = open_run(model, data, layers, **options)
+    opened = _for_shards(open_run(model, data, layers, **options))
     found = read_pilot(Path(out), opened.key)
-    if found is None and opened.settings.thresholds == {}:
+    if found is None and set(opened.settings.layers) - set(opened.settings.thresholds):
         log.warning(
             "shard %s: there is no pilot in %s: it will retain far more than its share; make one first (--pilot)",
             own,
@@ -139,30 +154,71 @@ def run_shard(
         beginning, after_batch, ending: are called with the run before its first batch, after each, and before its cells are
             written: processes that communicate raise each other's bounds there.
     """
+    begun = time.perf_counter()
     _check_passes(opened)
-    if (out / "run.json").exists():
-        finished_run(out, opened.key)  # refuses another run
+    if finished_run(out, opened.key) is not None:  # refuses another run
         log.info("%s is merged already", out)
         return out
+    prepare_shared(out)
     _refuse_other_counts(out, shard)
     folder = out / "shards" / shard.folder
-    images = shard.images(opened.settings.images, opened.source.batch_size)
     key = {**opened.key, "shard": str(shard), "pilot": None if pilot is None else pilot.digest}
+    place = None if cache is None else cache_folder() if cache == "auto" else Path(cache)
     if fresh:
-        set_aside(folder)
-    wanted = read_again(out)
+        prepare(folder, fresh=True)
     if (folder / INDEX).exists():
         refuse_other(folder, _key_of(folder), key)
-        if wanted is None or (folder / wanted.folder / INDEX).exists():
-            log.info("shard %s is complete", shard)
-            return folder
-        folder, key = folder / wanted.folder, {**key, "again": wanted.round}
-        settings = dataclasses.replace(opened.settings, layers=tuple(wanted.guesses), kept=frozenset())
-        opened, guesses = opened._replace(settings=settings), dict(wanted.guesses)
     else:
-        guesses = {} if pilot is None else _guesses(opened, pilot)
-    prepare(folder, fresh=False)
-    place = None if cache is None else cache_folder() if cache == "auto" else Path(cache)
+        with _running(
+            opened,
+            shard,
+            folder,
+            key,
+            place,
+            progress,
+            guesses={} if pilot is None else _guesses(opened, pilot),
+            after_batch=after_batch,
+        ) as run:
+            if beginning is not None:
+                beginning(run)
+            run.collect(checkpoint_seconds)
+            if ending is not None:
+                ending(run)
+            _keep_planes(run.records, folder / "planes")
+            write_shard(folder, _index(opened, shard, key, run, begun), _parts(run))
+    for again in read_rounds(out):
+        own, key_again = folder / again.folder, {**key, "again": again.round}
+        if (own / INDEX).exists():
+            refuse_other(own, _key_of(own), key_again)
+            continue
+        log.info("shard %s: sifting some units again, round %d", shard, again.round)
+        begun = time.perf_counter()
+        settings = dataclasses.replace(opened.settings, layers=tuple(again.guesses), kept=frozenset())
+        fewer = opened._replace(settings=settings)
+        with _running(fewer, shard, own, key_again, place, progress, guesses=again.guesses) as run:
+            run.collect(checkpoint_seconds)
+            write_shard(own, _index(fewer, shard, key_again, run, begun), _parts(run))
+    log.info("shard %s is complete", shard)
+    return folder
+
+
+@contextlib.contextmanager
+def _running(
+    opened: OpenedRun,
+    shard: Shard,
+    folder: Path,
+    key: Mapping[str, Any],
+    cache: Path | None,
+    progress: bool | None,
+    *,
+    guesses: Mapping[str, Guess],
+    after_batch: Callable[[Run], None] | None = None,
+) -> Iterator[Run]:
+    """The run of one shard, whose unfinished work lies in its folder."""
+    try:  # whatever else is there was left by a process that was killed, or is half of a copy
+        (folder / "unfinished").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder} cannot be made: {error.strerror}; choose another folder") from error
     with (
         work_folder(folder) as work,
         in_channels_last(opened.loaded.module, opened.settings.forward),
@@ -174,34 +230,23 @@ def run_shard(
                 opened.concepts,
                 opened.device,
                 Checkpoints(work, key),
-                place,
+                cache,
                 progress,
-                images=images,
+                images=shard.images(opened.settings.images, opened.source.batch_size),
                 guesses=guesses,
                 after_batch=after_batch,
             )
         ) as run,
     ):
-        if beginning is not None:
-            beginning(run)
-        run.collect(checkpoint_seconds)
-        if ending is not None:
-            ending(run)
-        _write(opened, shard, folder, key, images[0], run)
-    return folder
+        yield run
 
 
-def _write(
-    opened: OpenedRun, shard: Shard, folder: Path, key: Mapping[str, Any], first: int, run: Run
-) -> None:
-    layers = [_part(name, collector, run) for name, collector in run.collectors.items()]
-    _keep_planes(run.records, folder / "planes")
-    concepts, last = opened.concepts, first + run.records.images
-    index = {
+def _index(opened: OpenedRun, shard: Shard, key: Mapping[str, Any], run: Run, begun: float) -> dict[str, Any]:
+    concepts, first, last = opened.concepts, run.first, run.first + run.records.images
+    return {
         "key": key,
         "shard": [shard.number, shard.count],
         "images": [first, last],
-        "whole": opened.settings.images,
         "names": [opened.source.image_name(i) for i in range(first, last)],
         "vocabulary": {
             "numbers": concepts.numbers.tolist(),
@@ -211,9 +256,12 @@ def _write(
         },
         "kept": sorted(opened.settings.kept),
         "record": {**opened.record(), **run.record()},
-        "finished": round(time.time(), 3),
+        "seconds": round(time.perf_counter() - begun, 3),
     }
-    write_shard(folder, index, layers)
+
+
+def _parts(run: Run) -> list[LayerPart]:
+    return [_part(name, collector, run) for name, collector in run.collectors.items()]
 
 
 def _part(name: str, collector: LayerCollector, run: Run) -> LayerPart:
@@ -233,16 +281,12 @@ def _part(name: str, collector: LayerCollector, run: Run) -> LayerPart:
         means,
         maxima,
         sifter.known,
+        np.array(collector.checksums, np.int64),
     )
 
 
 def _keep_planes(records: ImageRecords, folder: Path) -> None:
     """The planes of the shard's images, as a folder of their own."""
-    assert records.store is not None
-    shutil.rmtree(folder, ignore_errors=True)
-    if records.whole:
-        shutil.copytree(records.store.folder, folder)
-        return
     writer = PlaneWriter(folder, records.mask_size)
     for first in range(0, records.images, 256):
         writer.add(records.planes(first, min(first + 256, records.images)))
@@ -250,11 +294,8 @@ def _keep_planes(records: ImageRecords, folder: Path) -> None:
 
 
 def _guesses(opened: OpenedRun, found: Pilot) -> dict[str, Guess]:
-    ties = opened.settings.profile.population == "raw"  # ties are counted in cells, not in pixels
     return {
-        name: found.guess(name, ties=ties)
-        for name in opened.settings.layers
-        if name not in opened.settings.thresholds
+        name: found.guess(name) for name in opened.settings.layers if name not in opened.settings.thresholds
     }
 
 
@@ -266,9 +307,13 @@ def _check_passes(opened: OpenedRun) -> None:
         )
 
 
+def _for_shards(opened: OpenedRun) -> OpenedRun:
+    """The key of all shards: which of a machine's GPUs one of them ran on is its own affair."""
+    return opened._replace(key={**opened.key, "device": opened.device.type})
+
+
 def _refuse_other_counts(out: Path, shard: Shard) -> None:
-    folders = (out / "shards").glob("*-of-*") if (out / "shards").is_dir() else ()
-    other = sorted({f.name.rpartition("-of-")[2] for f in folders} - {str(shard.count)})
+    other = sorted({f.name.rpartition("-of-")[2] for f in shard_folders(out)} - {str(shard.count)})
     if other:
         raise OutputError(
             f"{out} holds shards of {other[0]}; got shard {shard}: the number of shards (or of processes) was another one; "

@@ -51,9 +51,10 @@ def run_pilot(model: str, data: str, out: Path, images: int, options: dict[str, 
     from fastdissect.sharding import pilot
 
     pilot(model, data, out=out, sample=images, **options)
-    output().print(
-        f"Pilot: {plain(out / 'shards')}; now run the shards (--shard 1/N ... N/N)", soft_wrap=True
-    )
+    following = "now run the shards (--shard 1/N ... N/N)"
+    if (out / "run.json").exists():
+        following = "it is merged already, and needs no pilot; --fresh begins again"
+    output().print(f"Pilot: {plain(out / 'shards')}; {following}", soft_wrap=True)
 
 
 def run_shard(model: str, data: str, out: Path, shard: str, options: dict[str, Any]) -> None:
@@ -61,10 +62,10 @@ def run_shard(model: str, data: str, out: Path, shard: str, options: dict[str, A
     from fastdissect.sharding import dissect_shard
 
     folder = dissect_shard(model, data, shard=shard, out=out, **options)
-    output().print(
-        f"Shard {plain(shard)}: {plain(folder)}; when all are there: fastdissect merge {plain(out)}",
-        soft_wrap=True,
-    )
+    following = f"when all are there: fastdissect merge {plain(out)}"
+    if (out / "run.json").exists():
+        following = "merged already"
+    output().print(f"Shard {plain(shard)}: {plain(folder)}; {following}", soft_wrap=True)
 
 
 def is_first_rank() -> bool:

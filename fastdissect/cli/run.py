@@ -127,7 +127,7 @@ def run(
             say_forecast(model, data, chosen)
             return
         if pilot is not None:
-            run_pilot(model, data, out, pilot, chosen)
+            run_pilot(model, data, out, pilot, chosen | {"fresh": fresh})
             return
         if shard is not None:
             run_shard(model, data, out, shard, chosen | going)
