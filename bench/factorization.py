@@ -6,10 +6,11 @@ Matrices of the paper's size: three of 32 x 32 pixels, layers of 256 x 8 x 8, 51
 factors times loadings, most of them zero, and noise. 50,000 examples are 5.6 GB, written block by block into a temporary folder
 (--folder: on another disk) and read back in blocks; they are removed at the end.
 
-`ours`: the default rule (four multiplicative updates of a factor for each reading of the data), and with one update, which is
+`ours`: the default rule (ten multiplicative updates of a factor for each reading of the data), and with one update, which is
 what scikit-learn's solver "mu" does. scikit-learn gets the matrices side by side in memory, scaled and weighed as ours are, and
 the same start; after the same iterations its error must be ours. An iteration's time is the difference of two runs there, and the
-time between two iterations here; setup is scales and NNDSVDa, closing the last solution of the mixtures. Our fit is that after closing, scikit-learn's is without.
+time between two iterations here; setup is scales and NNDSVDa (four readings of the data), closing the last solution of the
+mixtures. Our fit is that after closing, scikit-learn's is without.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -270,6 +271,40 @@ def test_out_and_project_folders(tmp_path: Path) -> None:
         call("builtin:shapes", DATA, "--layers", "conv5"), 2
     )
     assert "which holds a factorisation; it is missing" in failure(call("--project", tmp_path, "a.png"))
+
+
+@pytest.mark.parametrize(
+    "option", [("--rank", 20), ("--layers", "conv4"), ("--out", "x"), ("--faithful",), ("--pool", "max")]
+)
+def test_a_projection_takes_no_options_of_a_fit(tmp_path: Path, option: tuple[object, ...]) -> None:
+    words = failure(call("--project", tmp_path, "a.png", *option), 2)
+    assert f"'{option[0]}'" in words
+    assert "does not go with --project" in words
+
+
+def test_an_empty_name_of_new_images(out: Path, done: str) -> None:
+    assert done
+    assert "got an empty name" in failure(call("--project", out, "", "--device", "cpu"))
+
+
+@pytest.mark.parametrize("name", ["history.csv", "examples.npz", "examples.json", "study.json"])
+def test_what_was_kept_and_is_damaged_is_said_and_how_to_begin_again(
+    out: Path, done: str, tmp_path: Path, name: str
+) -> None:
+    assert done
+    copy = tmp_path / "copy"
+    shutil.copytree(out, copy)
+    data = (copy / name).read_bytes()
+    at = data.rindex(b"3") if name.endswith(".json") else len(data) // 2
+    (copy / name).write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
+    arguments = ("builtin:shapes", DATA, *SHORT, "--pool", "max", "--pool", "conv5=full", "--out", copy)
+    words = failure(call(*arguments))
+    assert name in words
+    assert "damaged" in words
+    assert "begin again" in words
+    (copy / "study.json").unlink()
+    said(call(*arguments))
+    assert Factorization.load(copy).mixtures.tobytes() == Factorization.load(out).mixtures.tobytes()
 
 
 def test_help_has_examples() -> None:

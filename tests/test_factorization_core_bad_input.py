@@ -101,7 +101,7 @@ def test_the_rank_and_the_rest():
         ({"tolerance": float("inf")}, "tolerance"),
         ({"penalty": "elastic"}, "nearest: elastic-net"),
         ({"weights": "both"}, "weights of picture, each"),
-        ({"initial": "nndsvd"}, "nearest: nndsvda"),
+        ({"initial": "nndsvdb"}, "nearest: nndsvd"),
     ],
 )
 def test_bad_settings(setting, message):

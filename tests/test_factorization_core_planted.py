@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from itertools import pairwise
 
 import numpy as np
@@ -39,14 +40,14 @@ def test_with_penalties_on_both_sides(penalty):
         assert found.restarts["converged"].all()
 
 
+@pytest.mark.parametrize("shares", [(0.25,) * 4, UNEQUAL])
 @pytest.mark.parametrize("weight", [0.0, 1.0])
 @pytest.mark.parametrize("penalty", ["elastic-net", "group-sparse"])
-def test_the_released_rule_finds_groups_of_unlike_sizes(penalty, weight):
-    """Its loadings begin at each matrix's own singular vectors, which agree on an order only where the groups' sizes do."""
+def test_the_released_rule_finds_them_too(penalty, weight, shares):
     settings = Settings(rank=4, penalty=penalty, groups=5, mixtures=weight, faithful=True)
     for seed in range(10):
-        matrices, group, owners = planted(seed, UNEQUAL)
-        found = factorize_matrices(matrices, settings)
+        matrices, group, owners = planted(seed, shares)
+        found = factorize_matrices(matrices, dataclasses.replace(settings, seed=seed))
         assert recovered(found, group, owners), seed
         assert len(found.history) <= 50
         for one in found.loadings:
@@ -54,6 +55,15 @@ def test_the_released_rule_finds_groups_of_unlike_sizes(penalty, weight):
             np.testing.assert_allclose(np.linalg.norm(one.values, axis=0), 1, rtol=1e-5)
         if penalty == "group-sparse":
             np.testing.assert_allclose(found.mixtures.sum(0), 1, rtol=1e-5)
+
+
+def test_the_released_start_agrees_on_the_factors_where_the_groups_sizes_do():
+    """Each matrix's own singular vectors, zeros kept: their order is that of the groups' sizes."""
+    settings = Settings(rank=4, faithful=True, initial="nndsvd")
+    matrices, group, owners = planted(0, UNEQUAL)
+    assert recovered(factorize_matrices(matrices, settings), group, owners)
+    matrices, group, owners = planted(0)
+    assert not recovered(factorize_matrices(matrices, settings), group, owners)
 
 
 def test_the_default_rule_fits_better_than_the_released_one():

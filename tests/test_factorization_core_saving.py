@@ -7,12 +7,14 @@ import json
 
 import numpy as np
 import pytest
-from factorization_cases import small
+from factorization_cases import planted, small
 
 from fastdissect.errors import OutputError
+from fastdissect.methods.factorization.contributions import contributions
 from fastdissect.methods.factorization.projection import project
 from fastdissect.methods.factorization.restarts import factorize_matrices
 from fastdissect.methods.factorization.result import Factorization
+from fastdissect.methods.factorization.sealing import sealed, unsealed
 from fastdissect.methods.factorization.settings import FactorizationSettings as Settings
 
 FILES = ("factorization.safetensors", "history.csv", "restarts.csv", "factorization.json")
@@ -79,10 +81,29 @@ def test_a_damaged_file_is_named(found, tmp_path, name):
         Factorization.load(tmp_path)
 
 
+@pytest.mark.parametrize("rule", [{}, {"faithful": True}, {"initial": "random"}, {"penalty": "group-sparse"}])
+def test_what_is_read_again_adds_up_to_the_same_bits(tmp_path, rule):
+    found = factorize_matrices(planted(0)[0], Settings(rank=4, iterations=3, mixtures=0.1, **rule))
+    for array in (found.mixtures, *(one.values for one in found.loadings)):
+        assert array.flags.c_contiguous
+    found.save(tmp_path)
+    assert contributions(Factorization.load(tmp_path)).tobytes() == contributions(found).tobytes()
+
+
+def test_a_changed_letter_of_the_index_is_noticed(found, tmp_path):
+    found.save(tmp_path)
+    path = tmp_path / FILES[-1]
+    text = path.read_text()
+    assert '"penalty": "elastic-net"' in text
+    path.write_text(text.replace('"penalty": "elastic-net"', '"penalty": "group-sparse"'))
+    with pytest.raises(OutputError, match=r"factorization.json is damaged"):
+        Factorization.load(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"format": 99}, "expected format 1; got 99"),
+        ({"format": 99}, "expected format 2; got 99"),
         ({"settings": {"rank": 0}}, "damaged"),
         ({"settings": {"unheard": 1}}, "damaged"),
         ({"matrices": [{"name": "x"}]}, "damaged"),
@@ -94,7 +115,7 @@ def test_a_damaged_file_is_named(found, tmp_path, name):
 def test_an_index_that_makes_no_sense(found, tmp_path, change, message):
     found.save(tmp_path)
     path = tmp_path / FILES[-1]
-    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    path.write_text(json.dumps(sealed(unsealed(json.loads(path.read_text())) | change)))
     with pytest.raises(OutputError, match=message):
         Factorization.load(tmp_path)
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 from factorization_cases import planted, scales_and_weights, small
 
 from fastdissect.methods.factorization.initial import initial, nndsvd
+from fastdissect.methods.factorization.matrices import FeatureMatrix
 from fastdissect.methods.factorization.problem import Problem
+from fastdissect.methods.factorization.products import moments_of, projected
 from fastdissect.methods.factorization.restarts import factorize_matrices
 from fastdissect.methods.factorization.settings import FactorizationSettings as Settings
 from fastdissect.methods.factorization.streamed_svd import Singular, streamed_svd
@@ -49,18 +53,24 @@ def test_nndsvd_is_the_library_s():
     np.testing.assert_allclose(right.T, h, atol=2e-6)
 
 
-def test_the_default_start_has_no_zeros_and_the_released_one_keeps_them():
+@pytest.mark.parametrize("faithful", [False, True])
+def test_starts_have_no_zeros_unless_asked_for(faithful):
     matrices = small()
     with Problem(matrices, 8) as problem:
-        problem.survey(Settings(rank=5))
-        state = initial(problem, Settings(rank=5), 0)
-        assert all(bool((one > 0).all()) for one in (state.mixtures, *state.loadings))
-        problem.survey(Settings(rank=5, faithful=True))
-        state = initial(problem, Settings(rank=5, faithful=True), 0)
-        assert all(bool((one == 0).any()) for one in state.loadings)
-        assert all(bool(((one == 0) | (one >= 1e-6)).all()) for one in state.loadings)
-        assert 0 < float(state.mixtures.min()) < 0.1
-        assert 0.9 < float(state.mixtures.max()) < 1
+        settings = Settings(rank=5, faithful=faithful)
+        problem.survey(settings)
+        state = initial(problem, settings, 0)
+        kept = initial(problem, dataclasses.replace(settings, initial="nndsvd"), 0)
+    assert all(bool((one > 0).all()) for one in (state.mixtures, *state.loadings))
+    assert all(bool((one == 0).any()) for one in kept.loadings)
+    for one, other in zip(state.loadings, kept.loadings, strict=True):
+        where = other > 0
+        assert torch.equal(one[where], other[where])
+    if faithful:
+        assert all(bool(((one == 0) | (one >= 1e-6)).all()) for one in kept.loadings)
+        for one in (state, kept):
+            assert 0 < float(one.mixtures.min()) < 0.1
+            assert 0.9 < float(one.mixtures.max()) < 1
 
 
 @pytest.mark.parametrize("faithful", [False, True])
@@ -121,3 +131,28 @@ def test_the_restart_of_lowest_objective_is_kept():
         Settings(rank=5, initial="random", iterations=8, seed=int(table["restart"][table["kept"]].item())),
     )
     assert alone.mixtures.tobytes() == found.mixtures.tobytes()
+
+
+@pytest.mark.parametrize("size", [1e-30, 1.0, 1e13, 1e30])
+def test_scales_means_and_dead_features_of_any_size(size):
+    rng = np.random.default_rng(0)
+    x = (size * rng.random((37, 50))).astype(np.float32)
+    x[:, [3, 17]] = 0
+    with Problem([FeatureMatrix("x", "features", (50, 1, 1), x)], 16) as problem:
+        problem.survey(Settings(rank=2))
+        (side,) = problem.sides
+    wide = x.astype(np.float64)
+    assert side.scale == pytest.approx(np.linalg.norm(wide) / np.sqrt(37), rel=1e-6)
+    assert side.square == pytest.approx(37, rel=1e-6)
+    assert side.mean * side.scale == pytest.approx(wide.mean(), rel=1e-6)
+    assert side.dead.tolist() == [3, 17]
+
+
+@pytest.mark.parametrize(("rows", "features", "rank"), [(1, 1, 1), (7, 3, 5), (64, 200, 4)])
+def test_the_products_are_x_b_and_x_transposed_f(rows, features, rank):
+    rng = np.random.default_rng(0)
+    x, b, f = (
+        torch.from_numpy(rng.random(shape)) for shape in ((rows, features), (features, rank), (rows, rank))
+    )
+    torch.testing.assert_close(projected(x, b), x @ b)
+    torch.testing.assert_close(moments_of(x, f), (x.T @ f).T)

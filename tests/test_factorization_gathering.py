@@ -232,7 +232,7 @@ def test_folders_are_classes_and_those_around_them_superclasses(tmp_path: Path) 
     folder_of(tmp_path / "images", ["tool/cat/1.png"])  # another class of that name
     assert ImageFolder(tmp_path).classes == ("pet/cat", "pet/dog", "tool/cat", "tool/saw")
     (tmp_path / "none").mkdir()
-    with pytest.raises(DataError, match="holds no image"):
+    with pytest.raises(DataError, match="expected at least one image"):
         gather(f"folder:{tmp_path / 'none'}")
 
 
@@ -444,7 +444,9 @@ def test_temporary_files_go_with_their_matrices() -> None:
         ({"batch_size": 0}, SettingError, "batch_size"),
         ({"tokens": TokenGrid(3), "layers": "tokens"}, LayerError, "expected tokens"),
         ({"data": 5}, DataError, "expected a data set's name"),
-        ({"data": "folder:/nowhere/at/all"}, DataError, "no folder images/"),
+        ({"data": "folder:/nowhere/at/all"}, DataError, "expected a folder of images; there is nothing"),
+        ({"data": f"folder:{__file__}"}, DataError, "expected a folder of images; there is a file"),
+        ({"data": "folder:"}, SettingError, "names no folder"),
         ({"size": 0}, SettingError, "expected size"),
     ],
 )

@@ -77,7 +77,7 @@ def test_a_page_with_all_there_is(tmp_path: Path) -> None:
         ), name
     assert pd.read_csv(page.parent / "profiles-class.csv")["class"][0] == NASTY
     sheet = Image.open(io.BytesIO((page.parent / "pictures" / "factor-0-masked.jpg").read_bytes()))
-    assert sheet.width == 3 * sheet.height + 8  # a row of three squares and two gaps of 4
+    assert sheet.width == 2 * sheet.height + 4  # a row of two squares and a gap of 4
 
 
 def test_a_page_without_any_label_or_picture(tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_examples_are_sampled_across_the_classes_and_it_is_said_how() -> None:
     assert "first 9 examples of each class" in how
     chosen, how = sample(read_factorization(f))
     assert chosen.tolist() == list(range(0, 120, 4))
-    assert "Every 4th example" in how
+    assert "One example in 4" in how
     few, said = sample(read_factorization(planted(rank=2, each=3)[0]))
     assert (few.tolist(), said) == (list(range(6)), "All examples.")
 

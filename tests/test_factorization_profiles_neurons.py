@@ -15,7 +15,13 @@ from fastdissect.methods.factorization.impurity import (
     neighbours_of,
 )
 from fastdissect.methods.factorization.latent_images import GREY, latent_image, latent_pixels, masked_copy
-from fastdissect.methods.factorization.neuron_view import grouping, groupings, layer_agreement, top_neurons
+from fastdissect.methods.factorization.neuron_view import (
+    grouping,
+    groupings,
+    layer_agreement,
+    sorted_neurons,
+    top_neurons,
+)
 from fastdissect.methods.factorization.reading import read_factorization
 from fastdissect.methods.factorization.spectrum import eigenvalues, spectrum
 
@@ -43,6 +49,20 @@ def test_a_factor_of_large_loadings_does_not_take_every_neuron() -> None:
     assert groupings(f).iloc[0].tolist() == ["layer", "neurons", 1, 1, 1, 0]
     assert set(top_neurons(f)["factor"]) == {0, 1}
     assert not top_neurons(f).isna().any().any()
+
+
+def test_neurons_stand_factor_by_factor_those_most_its_own_first() -> None:
+    values = np.array([[0, 3.0], [2, 1], [0, 0], [1, 0], [1, 9]])
+    f = factorization(np.ones((4, 2)), {"layer": values})
+    found = sorted_neurons(f["layer"])
+    unit = values / np.sqrt((values**2).sum(0))
+    wanted = np.array([unit[i] / unit[i].sum() for i in (3, 1, 0, 4)])  # 2 is dead
+    np.testing.assert_allclose(found, wanted)
+    large, _ = planted(dead=())
+    few = sorted_neurons(large["early"], 8)
+    assert few.argmax(1).tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
+    np.testing.assert_allclose(few.sum(1), 1)
+    assert not len(sorted_neurons(factorization(np.ones((4, 2)), {"layer": np.zeros((3, 2))})["layer"]))
 
 
 def test_spectra_of_separate_and_of_equal_factors() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import typer
+
 from fastdissect.cli import factorize_options as given
 from fastdissect.cli.dissecting import use_threads
 from fastdissect.cli.factorize_parsing import (
@@ -29,6 +31,7 @@ __all__ = ["factorize"]
 
 
 def factorize(
+    context: typer.Context,
     what: given.What,
     layers: given.Layers = None,
     rank: given.Rank = "20",
@@ -75,7 +78,7 @@ def factorize(
     if project is not None:
         from fastdissect.cli.factorize_projecting import project_images
 
-        project_images(project, what, model, device, threads)
+        project_images(context, project, what, model, device, threads)
         return
     network, data, names, folder = checked_arguments(what, layers, out, model)
     check_layout(layout)

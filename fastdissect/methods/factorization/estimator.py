@@ -43,7 +43,7 @@ class CoupledFactorization(_Base):
         n_components: factors; None: 20, or the number of examples or features where that is less.
         penalty, groups, weights, faithful, repeats, block: `FactorizationSettings`.
         alpha_mixtures, alpha_pixels, alpha_features: weights of the penalties (`mixtures`, `pixels`, `neurons`).
-        init: "nndsvda" or "random". max_iter, tol: `iterations`, `tolerance`; None: the rule's own.
+        init: "nndsvda", "nndsvd" or "random". max_iter, tol: `iterations`, `tolerance`; None: the rule's own.
         n_init: restarts. random_state: seed, an integer of at least 0. device: a torch device.
         kinds: of a mapping's matrices by name ("pixels", "neurons" or "features"); None: all "features".
 

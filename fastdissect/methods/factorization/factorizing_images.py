@@ -115,6 +115,8 @@ def _tokens(given: Any) -> Any:
 def _dataset(images: Any) -> Dataset:
     if isinstance(images, Dataset):
         return images
+    if isinstance(images, str) and not images:
+        raise SettingError("expected images as files, folders or arrays; got an empty name")
     if isinstance(images, str) and images.partition(":")[0] in _SCHEMES and not Path(images).exists():
         return open_images(images)
     if isinstance(images, str | Path) and Path(images).is_dir():

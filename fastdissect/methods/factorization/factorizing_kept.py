@@ -13,6 +13,7 @@ from fastdissect.files import write_bytes
 from fastdissect.methods.factorization.gathering_examples import Examples
 from fastdissect.methods.factorization.gathering_plan import Gathering
 from fastdissect.methods.factorization.result import Factorization
+from fastdissect.methods.factorization.sealing import sealed, unsealed
 from fastdissect.methods.factorization.settings import FactorizationSettings
 
 if TYPE_CHECKING:
@@ -57,7 +58,12 @@ class FactorizationStudy:
             OutputError: they cannot be written.
         """
         place = Path(folder)
-        (place / _KEY).unlink(missing_ok=True)  # until all is there, nothing is
+        try:
+            (place / _KEY).unlink(missing_ok=True)  # until all is there, nothing is
+        except OSError as error:
+            raise OutputError(
+                f"{place / _KEY} cannot be replaced: {error.strerror or error}; remove it, or choose another folder"
+            ) from error
         self.factorization.save(place)
         self.examples.save(place)
         told: dict[str, Any] = {"key": key}
@@ -68,7 +74,7 @@ class FactorizationStudy:
                 "chosen": self.curve.chosen,
                 "why": self.curve.why,
             }
-        write_bytes(place / _KEY, json.dumps(told, indent=1).encode())
+        write_bytes(place / _KEY, json.dumps(sealed(told), indent=1).encode())
 
 
 def study_key(
@@ -91,7 +97,7 @@ def kept_study(folder: str | Path, key: Mapping[str, Any]) -> FactorizationStudy
     if not (place / _KEY).is_file():
         return None
     try:
-        told = json.loads((place / _KEY).read_text(encoding="utf-8"))
+        told = unsealed(json.loads((place / _KEY).read_text(encoding="utf-8")))
         if told["key"] != json.loads(json.dumps(key)):
             return None
         curve = told.get("curve")
@@ -100,7 +106,10 @@ def kept_study(folder: str | Path, key: Mapping[str, Any]) -> FactorizationStudy
         raise OutputError(
             f"{place / _KEY} is damaged ({error}); remove the folder and begin again"
         ) from error
-    return FactorizationStudy(Factorization.load(place), Examples.load(place), choice)
+    try:
+        return FactorizationStudy(Factorization.load(place), Examples.load(place), choice)
+    except OutputError as error:  # the same command again would find the same
+        raise OutputError(f"{error}; to begin again, remove {place / _KEY}") from error
 
 
 def _choice(told: Mapping[str, Any]) -> RankChoice:

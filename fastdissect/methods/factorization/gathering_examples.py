@@ -15,6 +15,7 @@ from fastdissect.arrays_file import read_arrays, write_arrays
 from fastdissect.datasets import Dataset
 from fastdissect.errors import DataError, OutputError, SettingError, nearest
 from fastdissect.files import write_bytes
+from fastdissect.methods.factorization.sealing import sealed, unsealed
 from fastdissect.types import Concepts
 
 __all__ = ["UNKNOWN", "ClassTable", "Examples", "classes_from"]
@@ -88,7 +89,7 @@ class Examples:
                 list(self.concepts.categories),
             )
         write_arrays(place / "examples.npz", arrays)
-        write_bytes(place / "examples.json", json.dumps(words, indent=1).encode())
+        write_bytes(place / "examples.json", json.dumps(sealed(words), indent=1).encode())
 
     @classmethod
     def load(cls, folder: str | Path) -> Examples:
@@ -100,7 +101,7 @@ class Examples:
         place = Path(folder)
         arrays = read_arrays(place / "examples.npz")
         try:
-            words = json.loads((place / "examples.json").read_text(encoding="utf-8"))
+            words = unsealed(json.loads((place / "examples.json").read_text(encoding="utf-8")))
             tables = {
                 name: ClassTable(tuple(words[name]), arrays[name])
                 for name in ("groups", "classes", "superclasses")

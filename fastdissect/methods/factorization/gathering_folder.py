@@ -30,8 +30,14 @@ def open_images(data: str | Dataset) -> Dataset:
         SettingError, DataError: as `open_dataset`, or a folder without an image.
     """
     if isinstance(data, str) and data.startswith("folder:"):
-        path = Path(data.removeprefix("folder:")).expanduser()
-        if path.is_dir() and not (path / "labels.csv").exists():
+        named = data.removeprefix("folder:")
+        path = Path(named).expanduser()
+        if named and not path.is_dir():
+            got = "a file" if path.exists() else "nothing"
+            raise DataError(
+                f"{path.absolute()}: expected a folder of images; there is {got}; correct the path"
+            )
+        if named and not (path / "labels.csv").exists():
             return ImageFolder(path)
     return open_dataset(data)
 
@@ -53,7 +59,9 @@ class ImageFolder(Dataset):
         self.concepts = Concepts(np.zeros(0, np.int64), (), np.zeros(0, np.int64), ())
         self._images = [name for name in list_files(self.root) if name.lower().endswith(_SUFFIXES)]
         if not self._images:
-            raise DataError(f"{self.root} holds no image ({', '.join(_SUFFIXES)}).")
+            raise DataError(
+                f"{self.root}: expected at least one image ({', '.join(_SUFFIXES)}); got none; choose another folder"
+            )
         folders = [PurePosixPath(name).parent.parts for name in self._images]
         last = sorted({own[-1] for own in folders if own})
         if len({own for own in folders if own}) > len(last):  # two folders of one name are two classes

@@ -14,7 +14,7 @@ from fastdissect.methods.factorization.result import Factorization, Loadings
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["grouping", "groupings", "layer_agreement", "top_neurons"]
+__all__ = ["grouping", "groupings", "layer_agreement", "sorted_neurons", "top_neurons"]
 
 UNASSIGNED = -1
 
@@ -51,10 +51,31 @@ def grouping(loadings: Loadings) -> NDArray[np.int64]:
 
     Each column is first divided by its length, so that a factor of large loadings does not take every neuron.
     """
-    length = np.sqrt(np.square(loadings.values, dtype=np.float64).sum(0))
-    unit = np.divide(loadings.values, length, out=np.zeros(loadings.values.shape), where=length > 0)
+    unit = _unit_columns(loadings)
     found: NDArray[np.int64] = np.where(unit.any(1), unit.argmax(1), UNASSIGNED)
     return found
+
+
+def sorted_neurons(loadings: Loadings, most: int = 400) -> NDArray[np.float64]:
+    """Return the loadings as a heat map shows them (METHODS 4.5), float64 [neurons, rank]: rows sum to 1.
+
+    Columns are first divided by their lengths, as in `grouping`. Rows stand factor by factor, of each first those that are
+    most its own; neurons without a loading are left out. Of more than `most` neurons so many are taken, evenly.
+    """
+    own = shares(_unit_columns(loadings))
+    factor = grouping(loadings)
+    order = np.lexsort((np.arange(len(own)), -own.max(1), factor))
+    order = order[factor[order] >= 0]
+    if len(order) > most:
+        order = order[np.linspace(0, len(order) - 1, most).round().astype(np.int64)]
+    return own[order]
+
+
+def _unit_columns(loadings: Loadings) -> NDArray[np.float64]:
+    length = np.sqrt(np.square(loadings.values, dtype=np.float64).sum(0))
+    unit: NDArray[np.float64] = np.zeros(loadings.values.shape)
+    np.divide(loadings.values, length, out=unit, where=length > 0)
+    return unit
 
 
 def groupings(f: Factorization) -> pd.DataFrame:

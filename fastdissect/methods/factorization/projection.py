@@ -14,6 +14,7 @@ from fastdissect.methods.factorization.convex_mixtures import best_mixtures
 from fastdissect.methods.factorization.group_sparse import group_size
 from fastdissect.methods.factorization.matrices import FeatureMatrix
 from fastdissect.methods.factorization.problem import Problem, Side
+from fastdissect.methods.factorization.products import projected
 from fastdissect.methods.factorization.result import Factorization
 from fastdissect.methods.factorization.sweeping import grams, units_of, weighted
 
@@ -64,7 +65,10 @@ def _numerators(problem: Problem, loadings: list[Tensor], first: int, last: int)
     blocks = problem.read_checked(first, last)
     return weighted(
         problem,
-        [(x @ b).double() / side.scale for side, x, b in zip(problem.sides, blocks, loadings, strict=True)],
+        [
+            projected(x, b).double() / side.scale
+            for side, x, b in zip(problem.sides, blocks, loadings, strict=True)
+        ],
     )
 
 

@@ -2,7 +2,7 @@
 
 FOLDER/factorization.safetensors   mixtures, and of each matrix (by its place) loadings and dead features
 FOLDER/history.csv, restarts.csv   the tables, RFC 4180
-FOLDER/factorization.json          settings, matrices, example names, record; digests of the other three
+FOLDER/factorization.json          settings, matrices, example names, record; digests of the other three and of itself
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from fastdissect.errors import OutputError, SettingError
 from fastdissect.files import write_bytes
 from fastdissect.methods.factorization.result import Factorization, Loadings
+from fastdissect.methods.factorization.sealing import sealed, unsealed
 from fastdissect.methods.factorization.settings import FactorizationSettings
 from fastdissect.storage.tensors_file import read_tensors, write_tensors
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["load_factorization", "save_factorization"]
 
-FORMAT = 1
+FORMAT = 2
 _ARRAYS, _INDEX = "factorization.safetensors", "factorization.json"
 _TABLES = {"history": "history.csv", "restarts": "restarts.csv"}
 
@@ -66,7 +67,7 @@ def save_factorization(found: Factorization, folder: Path) -> None:
     for name, file in _TABLES.items():
         write_bytes(folder / file, getattr(found, name).to_csv(index=False, lineterminator="\r\n").encode())
     index["files"] = {name: _digest(folder / name) for name in (_ARRAYS, *_TABLES.values())}
-    write_bytes(folder / _INDEX, (json.dumps(index, indent=1, allow_nan=False) + "\n").encode())
+    write_bytes(folder / _INDEX, (json.dumps(sealed(index), indent=1, allow_nan=False) + "\n").encode())
 
 
 def load_factorization(folder: Path) -> Factorization:
@@ -74,7 +75,8 @@ def load_factorization(folder: Path) -> Factorization:
     path = folder / _INDEX
     try:
         index = json.loads(path.read_bytes())
-        version, digests = index["format"], dict(index["files"])
+        version = index["format"]
+        digests = dict(unsealed(index)["files"]) if version == FORMAT else {}
     except FileNotFoundError:
         raise OutputError(
             f"expected {path}, which holds a factorisation; it is missing: give the folder that it was saved to, or "

@@ -13,7 +13,7 @@ __all__ = ["INITIAL", "PENALTIES", "WEIGHTS", "FactorizationSettings"]
 
 PENALTIES = ("elastic-net", "group-sparse")
 WEIGHTS = ("picture", "each")
-INITIAL = ("nndsvda", "random")
+INITIAL = ("nndsvda", "nndsvd", "random")
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,9 @@ class FactorizationSettings:
         block: examples read at a time.
         weights: of the matrices in the default rule's objective. "picture": matrices of kind "pixels" share the weight of
             one matrix, as they are one picture's channels; "each": each weighs 1. Without meaning under faithful (all 1).
-        initial: of the first restart, under the default rule: "nndsvda" or "random"; later restarts are random.
+        initial: "nndsvda"; "nndsvd", whose zeros stay zeros, as in the released code (where groups are of like size it finds
+            no common order of the factors: see `initial`); or "random". Later restarts of the default rule are random;
+            faithful's differ in the mixtures.
         repeats: multiplicative updates of a factor in an iteration, all from one reading of the data (default rule).
     """
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from fastdissect.methods.factorization.group_sparse import group_lengths
 from fastdissect.methods.factorization.problem import Problem
+from fastdissect.methods.factorization.products import moments_of, projected
 
 __all__ = ["State", "Sums", "grams", "sweep", "units_of", "weighted"]
 
@@ -73,12 +74,8 @@ def sweep(problem: Problem, state: State, group: int | None, update: Update) -> 
     order: the same bits from the same threads and blocks. A group larger than a block is read twice.
     """
     rank, device = state.mixtures.shape[1], problem.device
-    sums = Sums(
-        [torch.zeros(len(b), rank, dtype=torch.float64, device=device) for b in state.loadings],
-        torch.zeros(rank, rank, dtype=torch.float64, device=device),
-        0.0,
-        0.0,
-    )
+    moments = [torch.zeros(rank, len(b), dtype=torch.float64, device=device) for b in state.loadings]
+    sums = Sums([], torch.zeros(rank, rank, dtype=torch.float64, device=device), 0.0, 0.0)
     for first, last in units_of(problem, group):
         parts = problem.parts(first, last)
         numerators = [
@@ -87,18 +84,21 @@ def sweep(problem: Problem, state: State, group: int | None, update: Update) -> 
         for begin, end in parts:
             blocks = problem.read(begin, end)
             for i, (side, x, b) in enumerate(zip(problem.sides, blocks, state.loadings, strict=True)):
-                numerators[i][begin - first : end - first] = (x @ b).double() / side.scale
+                numerators[i][begin - first : end - first] = projected(x, b).double() / side.scale
         mixtures = update(state.mixtures[first:last], numerators)
         state.mixtures[first:last] = mixtures
         for begin, end in parts:
             if len(parts) > 1:
                 blocks = problem.read(begin, end)
             f = mixtures[begin - first : end - first]
-            for side, x, moment in zip(problem.sides, blocks, sums.moments, strict=True):
-                moment += (x.T @ f).double() / side.scale
+            for x, moment in zip(blocks, moments, strict=True):
+                moment += moments_of(x, f)
         wide = mixtures.double()
         sums.gram += wide.T @ wide
         sums.total += float(wide.sum())
         if group is not None:
             sums.lengths += group_lengths(wide, group)
+    sums.moments = [
+        (moment / side.scale).T.contiguous() for side, moment in zip(problem.sides, moments, strict=True)
+    ]
     return sums

@@ -17,7 +17,7 @@ from torch import Tensor
 
 __all__ = ["SMALLEST", "multiplied"]
 
-# Weights that fall below this are 0: a factor that dies by halves would soon be subnormal, and every product slow.
+# Weights that fall to this are 0: a factor that dies by halves would soon be subnormal, and every product slow.
 SMALLEST = 1e-30
 
 
@@ -34,9 +34,13 @@ def multiplied(
         [rows, rank] in the dtype of `values`; computed in float64. What is 0 stays 0; where nothing pulls at all
         (0 / 0: a dead factor) the result is 0.
     """
-    now = values.double()
-    for _ in range(repeats):
-        below = now @ gram + ridge * now + linear
-        now = torch.where(below > 0, now * (numerator / below), 0.0)
-        now = torch.where(now < SMALLEST, 0.0, now)
+    now = torch.empty_like(values, dtype=torch.float64).copy_(values)
+    below = torch.empty_like(now)
+    for _ in range(repeats):  # in place: these arrays are as long as a layer has neurons
+        torch.matmul(now, gram, out=below)
+        if ridge or linear:
+            below.add_(now, alpha=ridge).add_(linear)
+        below.masked_fill_(below <= 0, torch.inf)
+        now.mul_(torch.div(numerator, below, out=below))
+        torch.threshold_(now, SMALLEST, 0.0)
     return now.to(values.dtype)

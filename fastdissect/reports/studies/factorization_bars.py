@@ -34,7 +34,7 @@ def sample(reading: Reading) -> tuple[NDArray[np.int64], str]:
     if reading.classes is None:
         step = -(-count // _EXAMPLES)
         chosen = np.arange(0, count, step)
-        return chosen, "All examples." if step == 1 else f"Every {step}th example, from the first on."
+        return chosen, "All examples." if step == 1 else f"One example in {step}, from the first on."
     numbers, names = reading.classes
     present = [c for c in range(len(names)) if (numbers == c).any()]
     if not present:

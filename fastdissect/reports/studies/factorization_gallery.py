@@ -140,17 +140,18 @@ def _checked(pixels: NDArray[np.uint8], index: int) -> NDArray[np.uint8]:
 
 
 def _sheet(pictures: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
-    """Pictures as a square of three by three; what is missing is paper."""
+    """Pictures as a square, of at most three by three; what is missing is paper."""
     gap = 2 * _DENSE
-    tile = (_SIDE * _DENSE - gap * (_ACROSS - 1)) // _ACROSS
+    across = 2 if len(pictures) == 4 else min(_ACROSS, len(pictures))
+    tile = (_SIDE * _DENSE - gap * (across - 1)) // across
     own = max(max(one.shape[:2]) for one in pictures)
-    if own * _ACROSS >= _SIDE:  # as large as it is shown: the file has its pixels, the browser may enlarge it
+    if own * across >= _SIDE:  # as large as it is shown: the file has its pixels, the browser may enlarge it
         tile = min(tile, own)
-    side = _ACROSS * tile + gap * (_ACROSS - 1)
-    rows = -(-len(pictures) // _ACROSS)
+    side = across * tile + gap * (across - 1)
+    rows = -(-len(pictures) // across)
     sheet = np.full((rows * tile + gap * (rows - 1), side, 3), 236, np.uint8)
     for place, pixels in enumerate(pictures):
-        y, x = (place // _ACROSS) * (tile + gap), (place % _ACROSS) * (tile + gap)
+        y, x = (place // across) * (tile + gap), (place % across) * (tile + gap)
         sheet[y : y + tile, x : x + tile] = _square(pixels, tile)
     return sheet
 

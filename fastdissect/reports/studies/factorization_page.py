@@ -97,7 +97,8 @@ def write_factorization_study(
         layers_section(reading),
         Section(
             "Fit",
-            "The fit of a matrix is what is left: squared error over squared norm. 0 is perfect, 1 explains nothing.",
+            "The fit of a matrix is what is left: squared error over squared norm. 0 is perfect, 1 explains nothing. Dead: "
+            "features that are 0 in every example; their loadings are 0. The values were divided by the scale.",
             [Table.of(fit_table(f), csv="matrices"), history_figure(f), restart_table(f)],
         ),
     ]  # fmt: skip

@@ -8,6 +8,7 @@ from fastdissect.methods.factorization.reading import Reading
 from fastdissect.reports.studies.factorization_bars import mixture_figure, sample
 from fastdissect.reports.studies.factorization_figures import accuracy_figure, profile_figure, spectrum_figure
 from fastdissect.reports.studies.factorization_gallery import Images
+from fastdissect.reports.studies.factorization_loadings import loadings_figure
 from fastdissect.reports.studies.factorization_tables import agreement_table, class_tables
 from fastdissect.reports.studies.page import Section, Table
 
@@ -83,7 +84,8 @@ def layers_section(reading: Reading) -> Section:
         "formulation): the correlation of their cosines over all pairs of factors; 1 where both let the same factors share "
         "features. Features by factor: each neuron or pixel is counted where its loading is largest, columns at unit length."
     )
+    loadings = loadings_figure(reading)
     return Section("Layers", words, [
-        spectrum_figure(reading), *agreement_table(reading),
+        *([] if loadings is None else [loadings]), spectrum_figure(reading), *agreement_table(reading),
         Table.of(reading.groupings, "Features by factor.", csv="groupings"),
     ])  # fmt: skip
