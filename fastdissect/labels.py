@@ -17,7 +17,16 @@ from numpy.typing import NDArray
 
 from fastdissect.types import Concepts, Profile
 
-__all__ = ["NO_CONCEPT", "CategorySummary", "Labels", "Summary", "label_units", "passes", "summarize"]
+__all__ = [
+    "NO_CONCEPT",
+    "CategorySummary",
+    "Labels",
+    "Summary",
+    "joined",
+    "label_units",
+    "passes",
+    "summarize",
+]
 
 
 NO_CONCEPT = "no concept"  # what a unit under the cut shows as
@@ -87,6 +96,16 @@ def label_units(scores: NDArray[np.float64], concepts: Concepts, profile: Profil
         tied = np.where(score == score.max(axis=1, keepdims=True), column, len(concepts))
         best = np.argmin(tied, axis=1)
     return Labels(column, padded[column].astype(np.int64), score, best.astype(np.int64))
+
+
+def joined(parts: Sequence[Labels]) -> Labels:
+    """Return the labels of several blocks of units as one; at least one block."""
+    return Labels(
+        column=np.concatenate([part.column for part in parts]),
+        numbers=np.concatenate([part.numbers for part in parts]),
+        score=np.concatenate([part.score for part in parts]),
+        best=np.concatenate([part.best for part in parts]),
+    )
 
 
 def passes(score: NDArray[np.float64], cut: float, inclusive: bool) -> NDArray[np.bool_]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["LayerDissection"]
+
+
+@lru_cache(8)  # a report asks for thousands of masks of one size
+def _enlarged(cells: tuple[int, int], size: tuple[int, int]) -> Upsampling:
+    return make_upsampling("half-pixel", cells, size)
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
@@ -111,7 +116,9 @@ class LayerDissection:
     @cached_property
     def labels(self) -> Labels:
         """Every unit's best concept in every category, and its best category (METHODS 1.5)."""
-        return labels.label_units(self.iou(), self.concepts, self.profile)
+        blocks = scores.iou_blocks(self.counts, self.concepts, self.profile)
+        found = [labels.label_units(block, self.concepts, self.profile) for _, block in blocks]
+        return labels.joined(found) if found else labels.label_units(self.iou(), self.concepts, self.profile)
 
     def units(self) -> pd.DataFrame:
         """Return a row a unit.
@@ -178,7 +185,7 @@ class LayerDissection:
             raise self._left_out("activations")
         tables = self.upsampling
         if size is not None and tuple(size) != tables.size:
-            tables = make_upsampling("half-pixel", tables.cells, (int(size[0]), int(size[1])))
+            tables = _enlarged(tables.cells, (int(size[0]), int(size[1])))
         return unit_mask(self.activations, self.thresholds, tables, unit, image)
 
     def _left_out(self, what: str) -> SettingError:

@@ -15,6 +15,9 @@ from fastdissect.types import Concepts, Profile
 __all__ = ["Dissection", "LayerDissection", "load"]
 
 
+_LISTED = 24  # layers whose names a message lists
+
+
 class _UnknownLayer(LayerError, KeyError):
     """A LayerError that `Mapping.get` and `in` understand."""
 
@@ -65,7 +68,7 @@ class Dissection(Mapping[str, LayerDissection]):
             return self.layers[name]
         except KeyError:
             raise _UnknownLayer(
-                f"this run has no layer {name!r}; it has {', '.join(self.layers)}{nearest(str(name), self.layers)}"
+                f"this run has no layer {name!r}; it has {self._names()}{nearest(str(name), self.layers)}"
             ) from None
 
     def __iter__(self) -> Iterator[str]:
@@ -82,10 +85,17 @@ class Dissection(Mapping[str, LayerDissection]):
         """
         write_run(StoredRun(self.layers, self.profile, self.image_names, self.run), path)
 
+    def _names(self) -> str:
+        """The layers' names; of hundreds the first, the last and their number."""
+        names = list(self.layers)
+        return (
+            ", ".join(names) if len(names) <= _LISTED else f"{len(names)} layers, {names[0]} ... {names[-1]}"
+        )
+
     def __repr__(self) -> str:
         return (
             f"<Dissection of {len(self.image_names)} images, {len(self.concepts)} concepts, "
-            f"profile {self.profile.name!r}: {', '.join(self.layers)}>"
+            f"profile {self.profile.name!r}: {self._names()}>"
         )
 
     def _repr_html_(self) -> str:

@@ -3,9 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from fastdissect import scores
 from fastdissect.conventions import PROFILES, profile
-from fastdissect.labels import label_units, passes, summarize
-from fastdissect.types import Concepts
+from fastdissect.labels import joined, label_units, passes, summarize
+from fastdissect.types import Concepts, Counts
 
 
 def tied_scores(seed: int, units: int = 40, concepts: int = 12, categories: int = 4):
@@ -131,3 +132,22 @@ def test_permuting_units_permutes_labels():
     straight, permuted = (label_units(t, concepts, PROFILES["netdissect"]) for t in (table, table[order]))
     assert (permuted.numbers == straight.numbers[order]).all()
     assert (permuted.best == straight.best[order]).all()
+
+
+@pytest.mark.parametrize("name", PROFILES)
+@pytest.mark.parametrize("block", [1, 25, 40 * 12, 1 << 17])
+def test_scores_and_labels_of_blocks_are_those_of_the_whole(name, block, monkeypatch):
+    rng, concepts = np.random.default_rng(block), tied_scores(0)[1]
+    shared = rng.integers(0, 4, (40, 12))
+    counts = Counts(shared, rng.integers(4, 9, (40, 4)), rng.integers(4, 9, 12), rng.integers(9, 20, 40))
+    monkeypatch.setattr(scores, "_BLOCK", 1 << 30)
+    whole = scores.iou(counts, concepts, PROFILES[name])
+    monkeypatch.setattr(scores, "_BLOCK", block)
+    blocks = list(scores.iou_blocks(counts, concepts, PROFILES[name]))
+    assert [first for first, _ in blocks] == list(range(0, 40, max(1, block // 12)))
+    assert np.concatenate([part for _, part in blocks]).tobytes() == whole.tobytes()
+    assert scores.iou(counts, concepts, PROFILES[name]).tobytes() == whole.tobytes()
+    found = joined([label_units(part, concepts, PROFILES[name]) for _, part in blocks])
+    for item, expected in vars(label_units(whole, concepts, PROFILES[name])).items():
+        assert getattr(found, item).dtype == expected.dtype
+        assert getattr(found, item).tobytes() == expected.tobytes()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from report_cases import HOSTILE
 
-from fastdissect.reports.json_scripts import put_script, rounded, safe_json
+from fastdissect.reports.json_scripts import put_script, rounded, rounded_all, safe_json
 
 _VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -49,3 +50,10 @@ def test_rounding_keeps_significant_digits() -> None:
     assert rounded(0.000123456789) == 0.000123457
     assert rounded(1234567.0, 3) == 1230000.0
     assert rounded(0.0) == 0.0
+
+
+@given(st.lists(st.floats(width=32)), st.integers(1, 9))
+def test_a_row_is_rounded_as_its_values_are(values: list[float], digits: int) -> None:
+    expected = [rounded(value, digits) for value in values]
+    assert rounded_all(np.array(values, np.float32), digits) == expected
+    assert rounded_all(np.array(values), digits) == expected

@@ -77,6 +77,36 @@ def test_when_memory_is_short_the_image_wanted_latest_goes() -> None:
     assert data.reads == [0, 1, 2, 0]  # 0 was wanted after 1 and 2
 
 
+def test_what_was_wanted_latest_goes_whatever_came_before() -> None:
+    """Against a search through all that is held."""
+    rng = np.random.default_rng(3)
+    uses = rng.integers(0, 12, 300).tolist()
+    data, room = Photos(12), 4
+    tiles = TileImages(data, uses, (32, 32), budget=room * 32 * 32 * 3)
+    held: set[int] = set()
+    reads = []
+    for turn, image in enumerate(uses):
+        tiles.read(image)
+        if image not in held:
+            reads.append(image)
+        following = {i: uses.index(i, turn + 1) for i in {*held, image} if i in uses[turn + 1 :]}
+        held = set(following)
+        if len(held) > room:
+            held.remove(max(held, key=following.__getitem__))
+    assert data.reads == reads
+
+
+def test_sheets_of_some_units(tmp_path: Path) -> None:
+    data, layer = Photos(13), plant("a", 7, 13, make_concepts())
+    top, units = layer.top_images(3), np.array([1, 4])
+    write_sheets(data, [Sheets(layer, np.arange(7), top, tmp_path)], (32, 32))
+    (tmp_path / "some").mkdir()
+    write_sheets(data, [Sheets(layer, units, top[units], tmp_path / "some")], (32, 32))
+    assert sorted(p.name for p in (tmp_path / "some").iterdir()) == ["1.jpg", "4.jpg"]
+    for name in ("1.jpg", "4.jpg"):
+        assert (tmp_path / "some" / name).read_bytes() == (tmp_path / name).read_bytes()
+
+
 def test_sheets_hold_the_top_images_in_order(tmp_path: Path) -> None:
     data = Photos(13, (32, 48))
     layer = plant("a", 7, 13, make_concepts())
@@ -84,7 +114,7 @@ def test_sheets_hold_the_top_images_in_order(tmp_path: Path) -> None:
     assert size == (32, 48)
     done: list[tuple[int, int]] = []
     top = layer.top_images(6)
-    write_sheets(data, [Sheets(layer, top, tmp_path)], size, lambda *args: done.append(args))
+    write_sheets(data, [Sheets(layer, np.arange(7), top, tmp_path)], size, lambda *args: done.append(args))
     assert done == [(i, 7) for i in range(1, 8)]
     assert sorted(data.reads) == sorted({int(i) for i in top.ravel()})
     for unit in range(7):
@@ -103,7 +133,7 @@ def test_sheets_hold_the_top_images_in_order(tmp_path: Path) -> None:
 def test_an_undetermined_layer_shows_whole_images(tmp_path: Path) -> None:
     data = Photos(5)
     layer = plant("a", 1, 5, make_concepts(), seen=3)
-    write_sheets(data, [Sheets(layer, layer.top_images(1), tmp_path)], (32, 32))
+    write_sheets(data, [Sheets(layer, np.arange(1), layer.top_images(1), tmp_path)], (32, 32))
     with Image.open(tmp_path / "0.jpg") as file:
         sheet = np.asarray(file).astype(int)
     whole = Photos(5).read_image(int(layer.top_images(1)[0, 0]))[0].astype(int)
@@ -117,4 +147,4 @@ def test_an_error_while_reading_is_passed_on(tmp_path: Path) -> None:
 
     layer = plant("a", 30, 5, make_concepts())
     with pytest.raises(OSError, match="truncated"):
-        write_sheets(Broken(5), [Sheets(layer, layer.top_images(2), tmp_path)], (32, 32))
+        write_sheets(Broken(5), [Sheets(layer, np.arange(30), layer.top_images(2), tmp_path)], (32, 32))

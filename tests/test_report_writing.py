@@ -14,6 +14,7 @@ from report_cases import CATEGORIES, HOSTILE, Photos, make_concepts, make_dissec
 from fastdissect.errors import OutputError, SettingError
 from fastdissect.reports import write_report
 from fastdissect.reports.layer_data import CHUNK
+from fastdissect.reports.pages import MANY
 
 
 def _load(report: Path, name: str) -> Any:
@@ -281,3 +282,61 @@ def test_fewer_images_than_pictures(tmp_path: Path) -> None:
         make_dissection([plant("a", 3, 2, data.concepts)], data), data, tmp_path / "r"
     ).parent
     assert _load(report, "index")["layers"][0]["tiles"] == 2
+
+
+def test_of_many_units_some_have_pictures_and_the_page_says_which(tmp_path: Path) -> None:
+    data = Photos(8)
+    layers = [plant("a", 40, 8, data.concepts), plant("b", 20, 8, data.concepts)]
+    found = make_dissection(layers, data)
+    report = write_report(found, data, tmp_path / "r", tile=16, pictures=25).parent
+    whole = write_report(found, data, tmp_path / "whole", tile=16, pictures=None).parent
+    text = (report / "index.html").read_text("utf-8")
+    assert "25 of 60 units have pictures" in text
+    assert "fastdissect report RUN --pictures all" in text
+    assert "have pictures" not in (whole / "index.html").read_text("utf-8")
+    count = 0
+    for number, layer in enumerate(layers):
+        pictured = _load(report, f"layer-{number}")["pictured"]
+        files = {path.name for path in (report / "images" / layer.name).iterdir()}
+        assert files == {f"{unit}.jpg" for unit in pictured}
+        details = _load(report, f"detail-{number}-0")
+        assert [unit for unit, row in enumerate(details) if "top" in row] == pictured
+        for unit in pictured:
+            name = f"images/{layer.name}/{unit}.jpg"
+            assert (report / name).read_bytes() == (whole / name).read_bytes()
+            assert details[unit] == _load(whole, f"detail-{number}-0")[unit]
+        assert "pictured" not in _load(whole, f"layer-{number}")
+        count += len(pictured)
+    assert count == 25
+
+
+def test_no_pictures_at_all_may_be_asked_for(tmp_path: Path) -> None:
+    data = Photos(4)
+    found = make_dissection([plant("a", 3, 4, data.concepts)], data)
+    report = write_report(found, data, tmp_path / "r", pictures=0).parent
+    assert len(data.reads) <= 1  # of its size
+    assert "0 of 3 units have pictures" in (report / "index.html").read_text("utf-8")
+    assert _load(report, "index")["layers"][0]["tiles"] == 0
+    assert _load(report, "layer-0")["pictured"] == []
+    with pytest.raises(SettingError, match="at least 0 units"):
+        write_report(found, data, tmp_path / "r", pictures=-1)
+
+
+def test_of_many_layers_only_the_last_summary_stands_in_the_page(tmp_path: Path) -> None:
+    data = Photos(4, concepts=make_concepts(14, HOSTILE))
+    names = [f"blocks.{i}" for i in range(MANY)]
+    few = [plant(name, 20, 4, data.concepts) for name in names]
+    report = write_report(make_dissection(few, data), None, tmp_path / "few").parent
+    whole = (report / "index.html").read_text("utf-8")
+    assert whole.count('<section class="layer"') == MANY
+    assert not list((report / "data").glob("summary-*"))
+    many = [*few, plant("last", 20, 4, data.concepts)]
+    report = write_report(make_dissection(many, data), None, tmp_path / "many").parent
+    text = (report / "index.html").read_text("utf-8")
+    assert text.count('<section class="layer"') == 1
+    assert all(f'<tr data-layer="{name}">' in text for name in [*names, "last"])
+    for number in range(MANY):
+        section = _load(report, f"summary-{number}").strip()
+        assert section.removeprefix("<section").startswith(f' class="layer" data-layer="{names[number]}"')
+        assert section.split(">", 1)[1] in whole  # the very markup of a smaller report, escaped as there
+    assert not (report / "data" / f"summary-{MANY}.js").exists()

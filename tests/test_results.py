@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from report_cases import Photos, make_dissection, plant
 
 from fastdissect.conventions import PROFILES, profile
 from fastdissect.errors import LayerError, SettingError
@@ -335,3 +336,15 @@ def test_a_notebook_shows_names_as_text():
     assert parser.tags <= {"table", "caption", "thead", "tbody", "tr", "th", "td"}
     assert evil in parser.text
     assert "undetermined" in parser.text
+
+
+def test_of_hundreds_of_layers_messages_name_the_first_and_the_last():
+    data = Photos(3)
+    few = make_dissection([plant(f"b.{i}", 2, 3, data.concepts, keep=False) for i in range(24)], data)
+    many = make_dissection([plant(f"b.{i}", 2, 3, data.concepts, keep=False) for i in range(25)], data)
+    assert ", b.22, b.23>" in repr(few)
+    assert repr(many).endswith(": 25 layers, b.0 ... b.24>")
+    with pytest.raises(
+        LayerError, match=r"has no layer 'b\.25'; it has 25 layers, b\.0 ... b\.24; nearest: b\."
+    ):
+        many["b.25"]

@@ -21,7 +21,8 @@ from fastdissect.conventions import PROFILES, profile
 from fastdissect.errors import OutputError, SettingError
 from fastdissect.files import atomic_write, write_bytes
 from fastdissect.results import Dissection, LayerDissection, load
-from fastdissect.storage import layer_folder
+from fastdissect.storage import layer_folder, mapped_arrays
+from fastdissect.storage.mapped_arrays import map_arrays
 from fastdissect.storage.tensors_file import read_tensors, write_tensors
 from fastdissect.types import Concepts, Counts, SparseActivations
 from fastdissect.upsampling import make_upsampling
@@ -557,3 +558,52 @@ def test_a_folder_of_runs_names_them(tmp_path: Path) -> None:
     (tmp_path / "trained" / "run.json").write_text("{}")
     with pytest.raises(OutputError, match=r"is no finished run; it holds trained: name one"):
         load(tmp_path)
+
+
+# --- large counts are mapped ---
+
+
+def test_large_counts_are_mapped_and_equal_what_is_read(tmp_path, monkeypatch):
+    d = dissection()
+    d.save(tmp_path / "run")
+    read = load(tmp_path / "run")
+    monkeypatch.setattr(mapped_arrays, "_LEAST", 200)
+    mapped = load(tmp_path / "run")
+    for name, one in mapped.items():
+        assert not one.intersection.flags.writeable  # of a map
+        assert read[name].intersection.flags.writeable
+        assert equal(one.counts, read[name].counts)
+        assert equal(one.iou(), read[name].iou())
+        assert equal(one.labels, read[name].labels)
+    before = files(tmp_path / "run")
+    mapped.save(tmp_path / "run")  # over the very files that are mapped
+    assert files(tmp_path / "run") == before
+
+
+@pytest.mark.parametrize("least", [0, 100, 1 << 30])
+@pytest.mark.parametrize("write", [write_arrays, lambda path, arrays: np.savez_compressed(path, **arrays)])
+def test_whatever_lies_in_the_file_comes_back(tmp_path, monkeypatch, least, write):
+    monkeypatch.setattr(mapped_arrays, "_LEAST", least)
+    arrays = {
+        "fortran": np.asfortranarray(np.arange(12.0).reshape(3, 4)),
+        "text": np.array(["日本", ""]),
+        "none": np.empty((0, 5), np.int64),
+        "one": np.array(3),
+        "many": np.arange(1000, dtype=np.int64).reshape(10, 100),
+    }
+    write(tmp_path / "a.npz", arrays)
+    found = map_arrays(tmp_path / "a.npz")
+    assert list(found) == list(arrays)
+    for name, array in arrays.items():
+        assert equal(np.ascontiguousarray(found[name]), np.ascontiguousarray(array))
+
+
+@pytest.mark.parametrize("cut", [0, 10, 100, 400, -30])
+def test_a_damaged_file_of_mapped_arrays_is_said(tmp_path, monkeypatch, cut):
+    monkeypatch.setattr(mapped_arrays, "_LEAST", 0)
+    write_arrays(tmp_path / "a.npz", {"a": np.arange(100), "b": np.arange(5)})
+    (tmp_path / "a.npz").write_bytes((tmp_path / "a.npz").read_bytes()[:cut])
+    with pytest.raises(OutputError, match=r"a\.npz"):
+        map_arrays(tmp_path / "a.npz")
+    with pytest.raises(OutputError, match="missing"):
+        map_arrays(tmp_path / "b.npz")

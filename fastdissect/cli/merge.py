@@ -22,6 +22,7 @@ def merge(
     ] = False,
     report: Annotated[bool, typer.Option("--report/--no-report", help="Write OUT/report.")] = True,
     top_images: Annotated[int, typer.Option(help="Images a unit in the report.", min=1)] = 8,
+    pictures: reporting.Pictures = reporting.DEFAULT_PICTURES,
     verbose: Verbose = 0,
     traceback: Traceback = False,
 ) -> None:
@@ -37,12 +38,13 @@ def merge(
     from fastdissect.merging import merge as merge_shards
     from fastdissect.reopening import reopen_data
 
+    reporting.parse_pictures(pictures)  # a wrong one answers at once
     dissection = merge_shards(out, keep_shards=keep_shards)
     console = output()
     console.print(summary.headline(dissection), soft_wrap=True)
     console.print(summary.overview(dissection))
     if report:
-        page = reporting.write(dissection, reopen_data(dissection), out, top_images)
+        page = reporting.write(dissection, reopen_data(dissection), out, top_images, pictures)
         reporting.say_where(page)
 
 

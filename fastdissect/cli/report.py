@@ -21,6 +21,7 @@ def report(
     ] = None,
     cut: Cut = None,
     top_images: Annotated[int, typer.Option(min=1, help="Images a unit.")] = 8,
+    pictures: reporting.Pictures = reporting.DEFAULT_PICTURES,
     verbose: Verbose = 0,
     traceback: Traceback = False,
 ) -> None:
@@ -30,12 +31,14 @@ def report(
     Example:
       fastdissect report out --top-images 12
       fastdissect report out --cut calibrated
+      fastdissect report out --pictures all
     """
     del verbose, traceback
+    reporting.parse_pictures(pictures)  # a wrong one answers at once
     from fastdissect.cli.run_data import run_dataset
     from fastdissect.datasets import open_dataset
     from fastdissect.results import load
 
     dissection = recut(load(run), run, cut)
     dataset = None if data == "none" else run_dataset(dissection) if data is None else open_dataset(data)
-    reporting.say_where(reporting.write(dissection, dataset, run, top_images))
+    reporting.say_where(reporting.write(dissection, dataset, run, top_images, pictures))

@@ -66,6 +66,7 @@ def run(
     activations: given.Activations = True,
     report: given.Report = True,
     top_images: given.TopImages = 8,
+    pictures: given.Pictures = reporting.DEFAULT_PICTURES,
     fresh: given.Fresh = False,
     verbose: Verbose = 0,
     traceback: Traceback = False,
@@ -86,6 +87,7 @@ def run(
         **parse_machine(memory, device_memory, passes, cache),
     }
     cache = chosen.pop("cache")
+    reporting.parse_pictures(pictures)  # before anything runs
     check_layout(layout)
     check_dtype(dtype)
     grid, items = parse_tokens(tokens), parse_items(settings, quantile=quantile)
@@ -137,7 +139,9 @@ def run(
             return
         _say(dissection, complete)
         if report:
-            page = reporting.write(dissection, fastdissect.datasets.open_dataset(data), out, top_images)
+            page = reporting.write(
+                dissection, fastdissect.datasets.open_dataset(data), out, top_images, pictures
+            )
             reporting.say_where(page)
 
 

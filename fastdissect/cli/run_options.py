@@ -26,6 +26,7 @@ __all__ = [
     "Nan",
     "Out",
     "Passes",
+    "Pictures",
     "PilotImages",
     "ProfileName",
     "Quantile",
@@ -171,4 +172,13 @@ Activations = Annotated[
 ]
 Report = Annotated[bool, _option(_FILES, "Write OUT/report.", "--report/--no-report")]
 TopImages = Annotated[int, _option(_FILES, "Images a unit in the report.", min=1)]
+Pictures = Annotated[
+    str,
+    _option(
+        _FILES,
+        "Units with pictures in the report: of more, those of the highest IoU, each layer and concept in turn.",
+        "--pictures",
+        metavar="N|all",
+    ),
+]
 Fresh = Annotated[bool, _option(_FILES, "Move an existing OUT aside and begin again.", "--fresh")]

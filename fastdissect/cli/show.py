@@ -13,6 +13,8 @@ from fastdissect.cli.terminal import output
 
 __all__ = ["show"]
 
+_MANY = 12  # layers up to which every one gets its own tables, unless it is named
+
 
 def show(
     run: Run,
@@ -21,11 +23,15 @@ def show(
         typer.Option("--layers", "-l", help="Only these layers, by name.", show_default=False),
     ] = None,
     cut: Cut = None,
-    units: Annotated[int, typer.Option(min=0, help="So many of each layer's best units.")] = 10,
+    units: Annotated[
+        int, typer.Option(min=0, help="So many of each layer's best units, or of all layers' together.")
+    ] = 10,
     verbose: Verbose = 0,
     traceback: Traceback = False,
 ) -> None:
     """Show the tables of a finished run: detectors by layer and category, and the best units.
+
+    Of more than 12 layers, those that --layers names get tables of their own.
 
     \b
     Example:
@@ -40,6 +46,11 @@ def show(
     console = output()
     console.print(summary.headline(dissection), soft_wrap=True)
     console.print(summary.overview(dissection))
+    if not layers and len(chosen) > _MANY:
+        if units:
+            console.print(summary.best_of_all(dissection, units))
+        console.print("A layer's own tables: --layers NAME")
+        return
     for layer in chosen:
         console.print(summary.categories(layer))
         if units:

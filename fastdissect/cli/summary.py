@@ -1,4 +1,4 @@
-"""A run in tables: an overview of its layers, their detectors by category, their best units."""
+"""A run in tables: an overview of its layers, their detectors by category, the best units of one or of all."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from fastdissect.layer import LayerDissection
     from fastdissect.results import Dissection
 
-__all__ = ["best_units", "categories", "headline", "overview", "seconds"]
+__all__ = ["best_of_all", "best_units", "categories", "headline", "overview", "seconds"]
 
 
 def headline(dissection: Dissection) -> str:
@@ -92,6 +92,27 @@ def best_units(layer: LayerDissection, count: int, *, distinct: bool = False) ->
         table.add_row(
             str(unit), plain(label) or "-", plain(category), f"{iou:.3f}", "yes" if detects else "no"
         )
+    return table
+
+
+def best_of_all(dissection: Dissection, count: int) -> Table:
+    """Return the units with the highest IoU over all layers; of equals the earlier layer, then the lower number."""
+    import pandas as pd
+
+    rows = []
+    for name, layer in dissection.items():
+        units = layer.units()[["unit", "label", "category", "iou", "detector"]]
+        own = units.sort_values(["iou", "unit"], ascending=[False, True]).head(count)
+        rows.append(own.assign(layer=name))  # no more than `count` of each are held
+    best = pd.concat(rows).sort_values("iou", ascending=False, kind="stable").head(count)
+    table = listing(
+        ("layer", "unit", "label", "category", "IoU", "detector"),
+        title="Best units of all layers",
+        right=("unit", "IoU"),
+    )
+    for row in best.itertuples():
+        label, detects = plain(row.label) or "-", "yes" if row.detector else "no"
+        table.add_row(plain(row.layer), str(row.unit), label, plain(row.category), f"{row.iou:.3f}", detects)
     return table
 
 

@@ -98,6 +98,7 @@ def sweep(
     activations: given.Activations = True,
     report: given.Report = False,
     top_images: given.TopImages = 8,
+    pictures: given.Pictures = reporting.DEFAULT_PICTURES,
     fresh: given.Fresh = False,
     verbose: Verbose = 0,
     traceback: Traceback = False,
@@ -141,7 +142,7 @@ def sweep(
         output().print(f"{plain(run.name)}: {_found(run)}", soft_wrap=True)
         if report and dissection is not None:
             try:
-                reporting.say_where(reporting.write(dissection, dataset, run.folder, top_images))
+                reporting.say_where(reporting.write(dissection, dataset, run.folder, top_images, pictures))
             except FastdissectError as error:
                 unwritten.append(run.name)
                 error_line(f"{run.name}: the report: {error}")

@@ -3,6 +3,7 @@
 data/index.js              the run: vocabulary, layers, sizes
 data/concepts.js           every concept's best units
 data/layer-<i>.js          a layer's units
+data/summary-<i>.js        a layer's figures and bar graph, where there are too many for the page itself
 data/detail-<i>-<j>.js     rankings and top images, read when a unit is opened
 """
 
@@ -14,7 +15,8 @@ from typing import Any
 from fastdissect.layer import LayerDissection
 from fastdissect.reports.facts import network_name
 from fastdissect.reports.json_scripts import put_script
-from fastdissect.reports.layer_data import CHUNK, best_units, layer_details, layer_table
+from fastdissect.reports.layer_data import CHUNK, SHOWN_UNITS, best_rows, layer_details, layer_table
+from fastdissect.reports.leading import BestUnits
 from fastdissect.reports.palette import display_order
 from fastdissect.reports.pictures import COLUMNS, Sheets
 from fastdissect.results import Dissection
@@ -60,12 +62,13 @@ def write_data(
             ],
         },
     )
-    put("concepts", best_units(dissection, concepts))
+    best_units = BestUnits(len(concepts), SHOWN_UNITS)
     for number, (layer, sheets) in enumerate(zip(dissection.values(), drawn, strict=True)):
-        put(f"layer-{number}", layer_table(layer))
-        images = None if sheets is None else sheets.images
-        for chunk, rows in enumerate(layer_details(layer, images, dissection.image_names)):
+        put(f"layer-{number}", layer_table(layer, sheets))
+        details = layer_details(number, layer, sheets, dissection.image_names, best_units)
+        for chunk, rows in enumerate(details):
             put(f"detail-{number}-{chunk}", rows)
+    put("concepts", best_rows(best_units, len(concepts)))
 
 
 def _layer_entry(layer: LayerDissection, sheets: Sheets | None, images: int) -> dict[str, Any]:
@@ -75,6 +78,6 @@ def _layer_entry(layer: LayerDissection, sheets: Sheets | None, images: int) -> 
         "folder": layer_folder(layer.name),
         "units": layer.units_count,
         "undetermined": layer.undetermined,
-        "tiles": 0 if sheets is None else int(sheets.images.shape[1]),
+        "tiles": 0 if sheets is None or not len(sheets.units) else int(sheets.images.shape[1]),
         "pixels": images * height * width,  # what a unit's area is a share of
     }

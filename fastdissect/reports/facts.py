@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import PureWindowsPath
 from typing import Any
 
+import numpy as np
+
 from fastdissect.conventions import PROFILES
-from fastdissect.labels import CategorySummary, Summary
+from fastdissect.labels import CategorySummary, Summary, passes
 from fastdissect.layer import LayerDissection
 from fastdissect.reports.bars import BarGraph, Detector, bar_graph, group_bars
 from fastdissect.reports.palette import display_order
@@ -52,10 +54,18 @@ def layer_facts(number: int, layer: LayerDissection) -> LayerFacts:
 
 
 def detectors(layer: LayerDissection) -> list[Detector]:
-    """Return the layer's detectors from `units()`."""
-    units = layer.units()
-    rows = zip(units["label"], units["category"], units["iou"], units["detector"], strict=True)
-    return [Detector(label, category, float(iou)) for label, category, iou, detects in rows if detects]
+    """Return the layer's detectors, in the units' order."""
+    found, concepts, profile = layer.labels, layer.concepts, layer.profile
+    if not concepts.categories:
+        return []
+    units = np.arange(layer.units_count)
+    score = found.score[units, found.best]
+    own = units[passes(score, profile.cut, profile.cut_inclusive)]
+    rows = (found.column[own, found.best[own]], found.best[own], score[own])
+    return [
+        Detector(concepts.names[column], concepts.categories[q], iou)
+        for column, q, iou in zip(*(row.tolist() for row in rows), strict=True)
+    ]
 
 
 def run_facts(dissection: Dissection) -> list[tuple[str, str]]:

@@ -7,6 +7,7 @@ choice decodes less).
 
 from __future__ import annotations
 
+import heapq
 import threading
 from collections import deque
 from collections.abc import Iterable
@@ -49,6 +50,8 @@ class TileImages:
         for turn, image in enumerate(uses):
             self._next.setdefault(image, deque()).append(turn)
         self._held: dict[int, NDArray[np.uint8]] = {}
+        # (-next use, image) of what is held, the latest first; entries of the past are passed over
+        self._latest: list[tuple[int, int]] = []
         self._lock = (
             threading.Lock()
         )  # readers need not be safe to share, and no image is decoded twice at once
@@ -63,11 +66,20 @@ class TileImages:
             turns.popleft()
             if turns:
                 self._held[image] = pixels
+                heapq.heappush(self._latest, (-turns[0], image))
                 if len(self._held) > self._room:
-                    del self._held[max(self._held, key=lambda i: self._next[i][0])]
+                    self._drop_one()
             else:
                 self._held.pop(image, None)
             return pixels
+
+    def _drop_one(self) -> None:
+        """Let go of the held image that is wanted latest: no search, however many are held."""
+        while True:
+            turn, image = heapq.heappop(self._latest)
+            if image in self._held and self._next[image][0] == -turn:
+                del self._held[image]
+                return
 
     def _resized(self, image: int) -> NDArray[np.uint8]:
         pixels = self._dataset.read_image(image)[0]

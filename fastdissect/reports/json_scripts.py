@@ -11,7 +11,10 @@ import json
 import math
 from typing import Any
 
-__all__ = ["put_script", "rounded", "safe_json"]
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["put_script", "rounded", "rounded_all", "safe_json"]
 
 
 def safe_json(value: Any) -> str:
@@ -43,3 +46,16 @@ def rounded(value: float, digits: int = 6) -> float | None:
     (0.333, None)
     """
     return float(f"{value:.{digits}g}") if math.isfinite(value) else None
+
+
+def rounded_all(values: NDArray[np.floating[Any]], digits: int = 6) -> list[float | None]:
+    """Return `rounded` of every value of a row; a report of 100,000 units rounds millions.
+
+    >>> rounded_all(np.array([1 / 3, np.inf]), 3)
+    [0.333, None]
+    """
+    form = f".{digits}g"
+    numbers: list[float | None] = [float(format(value, form)) for value in values.astype(float).tolist()]
+    for at in np.flatnonzero(~np.isfinite(values)).tolist():
+        numbers[at] = None
+    return numbers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from importlib import resources
 from urllib.parse import quote
@@ -12,7 +13,7 @@ from fastdissect.reports.facts import LayerFacts, network_name, run_facts
 from fastdissect.reports.palette import hues
 from fastdissect.results import Dissection
 
-__all__ = ["ASSETS", "asset", "detector_svg", "index_page", "render"]
+__all__ = ["ASSETS", "MANY", "asset", "detector_svg", "index_page", "layer_section", "render"]
 
 STYLES = ("base.css", "summary.css", "gallery.css", "panel.css")
 SCRIPTS = (
@@ -26,9 +27,11 @@ SCRIPTS = (
     "chart.js",
     "main.js",
 )
+MANY = 12  # layers up to which every layer's summary stands in the page itself
 ASSETS = (*STYLES, "theme.js", *SCRIPTS)
 
 
+@functools.cache  # and with it the compiled templates: a layer has two
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("fastdissect.reports"),
@@ -55,14 +58,26 @@ def detector_svg(facts: LayerFacts, categories: Sequence[str], network: str) -> 
     )
 
 
+def layer_section(facts: LayerFacts, file: str, categories: Sequence[str]) -> str:
+    """Return a layer's summary as the page takes it in when the layer is chosen.
+
+    Args:
+        file: folder name of the layer's files.
+    """
+    text = render(
+        "section.html.j2", facts=facts, file=file, hues=hues(categories), indices=_indices(categories)
+    )
+    return text.decode()
+
+
 def index_page(
-    dissection: Dissection, layers: Sequence[LayerFacts], files: Sequence[str], pictures: str
+    dissection: Dissection, layers: Sequence[LayerFacts], files: Sequence[str], pictures: tuple[str, str]
 ) -> bytes:
-    """Return index.html.
+    """Return index.html; of more than `MANY` layers it has the last one's summary alone.
 
     Args:
         files: folder name of every layer's files.
-        pictures: "" or why units have none.
+        pictures: why units have none, and the command that draws them; each may be "".
     """
     categories = dissection.concepts.categories
     return render(
@@ -74,7 +89,9 @@ def index_page(
         categories=categories,
         hues=hues(categories),
         indices=_indices(categories),
-        pictures=pictures,
+        pictures=pictures[0],
+        command=pictures[1],
+        many=len(layers) > MANY,
         profile=dissection.profile,
         styles=STYLES,
         scripts=SCRIPTS,

@@ -1,4 +1,4 @@
-"""Pictures of units: the top images, dimmed outside the unit's mask, one sheet (file) a unit.
+"""Pictures of units: the top images, dimmed outside the unit's mask, one sheet (file) a unit that gets one.
 
 sheet of 8     0 1 2 3        best image first, row by row; tiles touch, the page cuts them apart
                4 5 6 7
@@ -34,7 +34,8 @@ class Sheets:
     """The sheets of one layer."""
 
     layer: LayerDissection
-    images: NDArray[np.int64]  # [units, count], best first
+    units: NDArray[np.int64]  # [sheets], the units that get one, ascending
+    images: NDArray[np.int64]  # [sheets, count], best first
     folder: Path  # receives <unit>.jpg
 
 
@@ -77,20 +78,20 @@ def write_sheets(
     size: tuple[int, int],
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
-    """Write one JPEG a unit. Every image is decoded once as long as the memory holds (see `TileImages`).
+    """Write one JPEG a sheet. Every image is decoded once as long as the memory holds (see `TileImages`).
 
     Args:
         size: height and width of a tile in pixels.
         progress: called with the number of sheets done and their total.
     """
-    jobs = [(sheets, unit) for sheets in layers for unit in range(len(sheets.images))]
-    uses = [int(image) for sheets, unit in jobs for image in sheets.images[unit]]
+    jobs = [(sheets, place) for sheets in layers for place in range(len(sheets.units))]
+    uses = [image for sheets in layers for image in sheets.images.ravel().tolist()]
     tiles = TileImages(dataset, uses, size)
 
     def write(job: tuple[Sheets, int]) -> None:
-        sheets, unit = job
-        sheet = _sheet(sheets, unit, tiles, size)
-        (sheets.folder / f"{unit}.jpg").write_bytes(sheet)
+        sheets, place = job
+        sheet = _sheet(sheets, place, tiles, size)
+        (sheets.folder / f"{sheets.units[place]}.jpg").write_bytes(sheet)
 
     # Two threads keep one core masking and encoding while the other decodes; decoding is serial.
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
@@ -103,9 +104,9 @@ def write_sheets(
             raise
 
 
-def _sheet(sheets: Sheets, unit: int, tiles: TileImages, size: tuple[int, int]) -> bytes:
+def _sheet(sheets: Sheets, number: int, tiles: TileImages, size: tuple[int, int]) -> bytes:
     height, width = size
-    chosen = sheets.images[unit].tolist()
+    unit, chosen = int(sheets.units[number]), sheets.images[number].tolist()
     columns = min(COLUMNS, len(chosen))
     rows = -(-len(chosen) // COLUMNS)
     sheet = np.zeros((rows * height, columns * width, 3), np.uint8)

@@ -84,7 +84,7 @@ def write_run(stored: StoredRun, path: str | Path) -> None:
 
 
 def read_run(path: str | Path) -> StoredRun:
-    """Read a run folder. The counts are read and checked; activations, means and maxima are memory-mapped.
+    """Read a run folder. The counts are checked; activations, means, maxima and large counts are memory-mapped.
 
     Raises:
         OutputError: a file is missing, truncated, damaged, or written by a newer version; the message names it.

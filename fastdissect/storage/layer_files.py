@@ -16,6 +16,7 @@ from fastdissect.errors import OutputError, SettingError
 from fastdissect.files import atomic_write, write_bytes
 from fastdissect.layer import LayerDissection
 from fastdissect.storage.counts_file import counts_arrays, layer_from
+from fastdissect.storage.mapped_arrays import map_arrays
 from fastdissect.storage.tally_file import write_tally
 from fastdissect.storage.tensors_file import read_tensors, write_tensors
 from fastdissect.types import SparseActivations
@@ -80,7 +81,9 @@ def _write_units(layer: LayerDissection, folder: Path) -> None:
 
 
 def read_layer(folder: Path, entry: LayerEntry) -> LayerDissection:
-    """Read one layer's folder; `entry` is what `write_layer` returned. Activations are mapped, not read.
+    """Read one layer's folder; `entry` is what `write_layer` returned.
+
+    Activations and large counts are mapped, not read.
 
     Raises:
         OutputError: a file is missing, truncated, damaged, or of another run.
@@ -91,7 +94,7 @@ def read_layer(folder: Path, entry: LayerEntry) -> LayerDissection:
     if digest(path) != entry.counts:
         read_arrays(path)  # says what is damaged, if it is
         raise OutputError(f"{path} is not the file that run.json describes; run again, or restore the file")
-    arrays = read_arrays(path)
+    arrays = map_arrays(path)
     try:
         stored = _read_activations(folder / "activations.safetensors", entry)
         return layer_from(arrays, stored)

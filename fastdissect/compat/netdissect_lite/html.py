@@ -105,6 +105,7 @@ def generate_html_summary(
             operator.broden,
             page.with_suffix(""),
             top_images=settings.top_images,
+            pictures=None,  # Lite draws every unit
             tile=max(1, round(longer / 2)),  # a tile is drawn at twice its size
             progress=progress,
         )

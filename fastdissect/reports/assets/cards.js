@@ -9,6 +9,17 @@ FD.cards = (function () {
   const score = (iou) => iou.toFixed(3);
   const hue = (category) => (category < 0 ? "" : "q" + category);
   const layerName = (number) => index.layers[number].name || "the network itself";
+
+  // Where there is little room: without the dotted parts that all layers begin with, if those are long.
+  const shared = (function () {
+    const names = index.layers.map((entry) => entry.name.split("."));
+    let parts = 0;
+    while (names.length > 1 && names.every((own) => own.length > parts + 1 && own[parts] === names[0][parts])) parts++;
+    const length = names[0].slice(0, parts).join(".").length;
+    return length < 12 ? 0 : length + 1;
+  })();
+  const shortName = (number) => (shared ? "…" + layerName(number).slice(shared) : layerName(number));
+
   const shownLabel = (u) => (layer(u).undetermined ? "undetermined" : u.label || "no label");
   const source = (u) => "images/" + encodeURIComponent(layer(u).folder) + "/" + u.unit + ".jpg";
   const columns = (u) => Math.min(index.columns, layer(u).tiles);
@@ -16,8 +27,10 @@ FD.cards = (function () {
 
   function dot(category) { return el("i", { class: "dot " + hue(category), "aria-hidden": "true" }); }
 
+  const anyTiles = index.layers.some((entry) => entry.tiles);
+
   function sheet(u) {
-    if (!layer(u).tiles) return null;
+    if (!u.pictured) return anyTiles ? el("span", { class: "sheet none" }, "no pictures drawn") : null;
     const image = el("img", { src: source(u), alt: "", loading: "lazy", decoding: "async",
       width: columns(u) * tileWidth / 2, height: rows(u) * tileHeight / 2 });
     const frame = el("span", { class: "sheet" }, image);
@@ -43,7 +56,7 @@ FD.cards = (function () {
       el("span", { class: "line" }, dot(u.category), el("span", { class: "label" }, shownLabel(u)),
         el("span", { class: "score" }, layer(u).undetermined ? "" : score(u.iou))),
       el("span", { class: "line quiet" }, el("span", { class: "where" }, "unit " + u.unit),
-        el("span", { class: "layer-name" }, layerName(u.layer)),
+        el("span", { class: "layer-name" }, shortName(u.layer)),
         el("span", { class: "category" }, u.label ? index.categories[u.category] : "")));
   }
 
@@ -66,5 +79,5 @@ FD.cards = (function () {
     return el("span", { class: "meter", "aria-hidden": "true" }, fill);
   }
 
-  return { card, tile, bar, dot, score, layerName, shownLabel, layer, describe };
+  return { card, tile, bar, dot, score, layerName, shortName, shownLabel, layer, describe };
 })();

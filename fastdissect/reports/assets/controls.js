@@ -10,7 +10,7 @@ FD.controls = (function () {
   function option(select, value, text) { select.append(new Option(text, value)); }
 
   function fillLayers() {
-    index.layers.forEach((layer, i) => option(by("layer"), layer.name, FD.cards.layerName(i)));
+    index.layers.forEach((layer, i) => option(by("layer"), layer.name, FD.cards.shortName(i)));
     if (index.layers.length > 1) option(by("layer"), "*", "all layers");
     by("layer").closest(".field").hidden = index.layers.length < 2;
   }
@@ -21,8 +21,8 @@ FD.controls = (function () {
     if (labelsOf === layer) return;
     labelsOf = layer;
     const counts = new Map();
-    for (const u of selection.all) {
-      if ((layer < 0 || u.layer === layer) && u.label) {
+    for (const u of selection.of(layer)) {
+      if (u.label) {
         const key = u.category + "\n" + u.label;
         counts.set(key, (counts.get(key) || 0) + 1);
       }
@@ -88,7 +88,7 @@ FD.controls = (function () {
     by("direction").setAttribute("aria-pressed", String(state.dir === "reverse"));
     const chosen = new Set((state.cat || "").split(","));
     for (const chip of by("categories").children) chip.setAttribute("aria-pressed", String(chosen.has(chip.dataset.category)));
-    const whole = selection.all.filter((u) => layer < 0 || u.layer === layer).length;
+    const whole = layer < 0 ? selection.all.length : index.layers[layer].units;
     const n = (value) => value.toLocaleString("en");
     by("tally").textContent = count === whole ? n(whole) + " units" : n(count) + " of " + n(whole) + " units";
     const filtered = ["q", "cat", "label", "min", "max"].some((key) => state[key] !== undefined);

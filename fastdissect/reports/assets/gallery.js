@@ -1,4 +1,5 @@
-// The gallery draws only the rows near the window, so that 10,000 units cost no more than 50.
+// The gallery draws only the rows near the window, so that 100,000 units cost no more than 50. A row in which no
+// unit has pictures is low.
 "use strict";
 FD.gallery = (function () {
   const index = FD.get("index");
@@ -7,7 +8,8 @@ FD.gallery = (function () {
   const tiles = Math.max(0, ...index.layers.map((layer) => layer.tiles));
   const sheetRows = Math.ceil(tiles / index.columns);
   const drawn = new Map(); // id of the unit -> its card
-  let list = [], active = 0, columns = 1, pitch = 100, width = LEAST, step = LEAST, height = 80, rowsShown = 1;
+  let list = [], active = 0, columns = 1, width = LEAST, step = LEAST, picture = 0, rowsShown = 1;
+  let tops = new Float64Array(1); // of every row, and the end
 
   // Every size is known before any picture is: nothing moves when they arrive.
   function measure() {
@@ -18,21 +20,38 @@ FD.gallery = (function () {
     step = columns > 1 ? Math.floor((room - width) / (columns - 1)) : 0;
     rowsShown = root.classList.contains("whole") ? sheetRows : Math.min(1, sheetRows);
     const [tileHeight, tileWidth] = index.tile;
-    const picture = tiles ? Math.round(width / parts * tileHeight / tileWidth * rowsShown) : 0;
-    height = picture + CAPTION;
-    pitch = height + GAP;
+    picture = tiles ? Math.round(width / parts * tileHeight / tileWidth * rowsShown) : 0;
+    tops = new Float64Array(Math.ceil(list.length / columns) + 1);
+    for (let row = 0; row < tops.length - 1; row++) {
+      let tall = false;
+      for (let i = row * columns; i < Math.min(list.length, (row + 1) * columns) && !tall; i++) tall = list[i].pictured;
+      tops[row + 1] = tops[row] + (tall ? picture : 0) + CAPTION + GAP;
+    }
     root.style.setProperty("--picture", picture + "px");
-    root.style.height = Math.max(0, Math.ceil(list.length / columns) * pitch - GAP) + "px";
+    root.style.height = Math.max(0, tops[tops.length - 1] - GAP) + "px";
   }
+
+  // The row at so many pixels from the gallery's top; between 0 and the last one.
+  function rowAt(y) {
+    let low = 0, high = Math.max(0, tops.length - 2);
+    while (low < high) {
+      const middle = (low + high + 1) >> 1;
+      if (tops[middle] <= y) low = middle; else high = middle - 1;
+    }
+    return low;
+  }
+  const heightOf = (row) => tops[row + 1] - tops[row] - GAP;
 
   function place(node, position) {
     node.firstChild.tabIndex = position === active ? 0 : -1;
-    const spot = [position, columns, width, step, height, list.length].join();
+    const row = Math.floor(position / columns), height = heightOf(row);
+    const spot = [position, columns, width, step, tops[row], height, list.length].join();
     if (node.dataset.spot === spot) return;
     node.dataset.spot = spot;
     node.style.width = width + "px";
     node.style.height = height + "px";
-    node.style.transform = "translate(" + (position % columns) * step + "px," + Math.floor(position / columns) * pitch + "px)";
+    node.classList.toggle("low", height === CAPTION);
+    node.style.transform = "translate(" + (position % columns) * step + "px," + tops[row] + "px)";
     node.setAttribute("aria-posinset", position + 1);
     node.setAttribute("aria-setsize", list.length);
     node.dataset.position = position;
@@ -40,8 +59,8 @@ FD.gallery = (function () {
 
   function draw() {
     const above = -root.getBoundingClientRect().top;
-    const first = Math.max(0, Math.floor(above / pitch) - SPARE) * columns;
-    const last = Math.min(list.length, (Math.ceil((above + innerHeight) / pitch) + SPARE) * columns);
+    const first = Math.max(0, rowAt(above) - SPARE) * columns;
+    const last = above + innerHeight < 0 ? 0 : Math.min(list.length, (rowAt(above + innerHeight) + 1 + SPARE) * columns);
     const wanted = new Map();
     for (let position = first; position < last; position++) wanted.set(list[position].id, position);
     if (active < list.length) wanted.set(list[active].id, active); // the one that Tab reaches
@@ -82,8 +101,8 @@ FD.gallery = (function () {
   function focus(position) {
     if (!list.length) return;
     active = Math.max(0, Math.min(list.length - 1, position));
-    const row = Math.floor(active / columns) * pitch;
-    const top = root.getBoundingClientRect().top + row;
+    const row = Math.floor(active / columns), height = heightOf(row);
+    const top = root.getBoundingClientRect().top + tops[row];
     const bar = document.getElementById("toolbar").getBoundingClientRect();
     const covered = getComputedStyle(document.getElementById("toolbar")).position === "sticky" ? bar.height + 12 : 12;
     if (top < covered) scrollBy({ top: top - covered, behavior: "instant" });
@@ -94,6 +113,7 @@ FD.gallery = (function () {
 
   function keys(event) {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const pitch = list.length ? heightOf(Math.floor(active / columns)) + GAP : GAP;
     const page = Math.max(1, Math.floor(innerHeight / pitch) - 1) * columns;
     const steps = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns, ArrowUp: -columns, PageDown: page, PageUp: -page,
       Home: -list.length, End: list.length };

@@ -12,6 +12,7 @@ FD.panel = (function () {
     "under-mask": "over the images where the concept’s category lies under the mask",
     all: "over all images",
   };
+  const CARDS = 60; // of a concept's units; the gallery has all
   let shown = null; // what the panel shows, as text
   let from = null; // the unit to give the focus back to
 
@@ -46,7 +47,8 @@ FD.panel = (function () {
         known ? fact("category", category) : null,
         own.undetermined ? null : fact("threshold", u.threshold === null ? "none" : String(+u.threshold.toPrecision(5))),
         own.undetermined ? null : fact("area", share.toPrecision(2) + " %", n(u.area) + " pixels")),
-      el("div", { class: "tiles", id: "tiles" }, ...Array.from({ length: own.tiles }, (_, i) =>
+      u.spared ? el("p", { class: "notice" }, "No pictures were drawn of this unit: there are too many units. ", el("code", {}, dialog.dataset.command), " draws them.") : null,
+      el("div", { class: "tiles", id: "tiles" }, ...Array.from({ length: u.pictured ? own.tiles : 0 }, (_, i) =>
         el("figure", {}, tile(u, i, "Image " + (i + 1)), el("figcaption", {}, "\u00a0")))),
       el("div", { id: "detail", class: "detail", "aria-busy": "true" }),
     ];
@@ -97,7 +99,8 @@ FD.panel = (function () {
         el("p", {}, own.length ? "The best label of " + n(own.length) + (own.length === 1 ? " unit" : " units") +
           (index.layers.length > 1 ? " in " + layers + (layers === 1 ? " layer" : " layers") : "") + ", " + n(detectors) + " above the cut. " : "No unit’s best label. ",
           own.length ? el("a", { href: FD.state.link({ layer: "*", label: name }), "data-filter": name }, "Show them in the gallery") : null),
-      el("div", { class: "cards" }, own.map((u) => card(u))),
+      el("div", { class: "cards" }, own.slice(0, CARDS).map((u) => card(u))),
+      own.length > CARDS ? el("p", { class: "quiet note" }, "The " + CARDS + " of the highest IoU are shown here.") : null,
       el("div", { id: "detail" }),
     ];
   }

@@ -3,18 +3,39 @@
 FD.selection = (function () {
   const index = FD.get("index");
   const all = FD.units();
-  const byPlace = new Map(all.map((unit) => [unit.layer + "/" + unit.unit, unit]));
+  const start = []; // where a layer's units begin in `all`
+  index.layers.reduce((sum, layer) => { start.push(sum); return sum + layer.units; }, 0);
   const layerOf = new Map(index.layers.map((layer, number) => [layer.name, number]));
-  const found = all.map((u) => (u.label + " " + (index.categories[u.category] || "")).toLowerCase());
+  const texts = new Map(); // what is searched, one text for all units of a label -> its number
+  const textOf = all.map(function (u) {
+    const text = (u.label + " " + (index.categories[u.category] || "")).toLowerCase();
+    if (!texts.has(text)) texts.set(text, texts.size);
+    return texts.get(text);
+  });
   const collator = new Intl.Collator("en", { numeric: true, sensitivity: "base" });
   // IoU at the slider's ends: the scale ends at the next hundredth above the best unit.
   const top = Math.max(0.05, Math.ceil(all.reduce((best, u) => Math.max(best, u.iou), 0) * 100) / 100);
+  // Labels are compared once each, not once for every two units; those that read alike share a rank.
+  const rank = new Map([["", Infinity]]);
+  [...new Set(all.map((u) => u.label))].filter(Boolean).sort(collator.compare).forEach(function (label, i, labels) {
+    rank.set(label, i && !collator.compare(labels[i - 1], label) ? rank.get(labels[i - 1]) : i);
+  });
+  const differ = (a, b) => (a === b ? 0 : a - b);
   const ORDERS = {
     iou: (a, b) => b.iou - a.iou,
-    unit: (a, b) => a.layer - b.layer || a.unit - b.unit,
-    label: (a, b) => (a.label === "") - (b.label === "") || collator.compare(a.label, b.label) || b.iou - a.iou,
+    unit: (a, b) => a.id - b.id,
+    label: (a, b) => differ(rank.get(a.label), rank.get(b.label)) || b.iou - a.iou,
     area: (a, b) => b.area - a.area,
   };
+  const sorted = new Map();
+
+  // A layer's units, -1 for all; in their own order, or in one of ORDERS, which is kept: a search only filters.
+  const of = (layer) => (layer < 0 ? all : all.slice(start[layer], start[layer] + index.layers[layer].units));
+  function inOrder(layer, name) {
+    const key = layer + name;
+    if (!sorted.has(key)) sorted.set(key, of(layer).slice().sort((a, b) => ORDERS[name](a, b) || a.id - b.id));
+    return sorted.get(key);
+  }
 
   // The layer that is shown: a number, or -1 for all.
   function layerNumber(state) {
@@ -34,30 +55,33 @@ FD.selection = (function () {
 
   function choose(state) {
     const layer = layerNumber(state);
-    const terms = words(state);
     const categories = new Set((state.cat || "").split(",").filter(Boolean));
     const least = number(state.min, 0);
     const most = number(state.max, Infinity);
-    const order = Object.hasOwn(ORDERS, state.sort || "") ? ORDERS[state.sort] : ORDERS.iou;
-    const chosen = all.filter((u) =>
-      (layer < 0 || u.layer === layer) &&
-      (state.label === undefined || u.label === state.label) &&
-      (categories.size === 0 || categories.has(index.categories[u.category])) &&
-      u.iou >= least && u.iou <= most &&
-      terms.every((term) => found[u.id].includes(term) || String(u.unit) === term));
-    chosen.sort((a, b) => order(a, b) || a.id - b.id);
+    const tests = words(state).map(function (word) {
+      const within = [...texts.keys()].map((text) => text.includes(word));
+      const unit = /^(0|[1-9]\d*)$/.test(word) ? +word : -1;
+      return (u) => within[textOf[u.id]] || u.unit === unit;
+    });
+    if (state.label !== undefined) tests.push((u) => u.label === state.label);
+    if (categories.size) tests.push((u) => categories.has(index.categories[u.category]));
+    if (least > 0 || most < Infinity) tests.push((u) => u.iou >= least && u.iou <= most);
+    const order = Object.hasOwn(ORDERS, state.sort || "") ? state.sort : "iou";
+    const chosen = inOrder(layer, order).filter((u) => tests.every((test) => test(u)));
     if (state.dir === "reverse") chosen.reverse();
     return chosen;
   }
 
+  const at = (layer, number) => (number < index.layers[layer].units ? all[start[layer] + number] : undefined);
+
   // "layer4/12" -> the unit, or undefined
   function unit(place) {
     const slash = (place || "").lastIndexOf("/");
-    if (slash < 0 || !layerOf.has(place.slice(0, slash))) return undefined;
-    return byPlace.get(layerOf.get(place.slice(0, slash)) + "/" + place.slice(slash + 1));
+    if (slash < 0 || !layerOf.has(place.slice(0, slash)) || !/^(0|[1-9]\d*)$/.test(place.slice(slash + 1))) return undefined;
+    return at(layerOf.get(place.slice(0, slash)), +place.slice(slash + 1));
   }
 
   const place = (u) => index.layers[u.layer].name + "/" + u.unit;
 
-  return { all, top, choose, layerNumber, unit, place, at: (layer, number) => byPlace.get(layer + "/" + number) };
+  return { all, of, top, choose, layerNumber, unit, place, at };
 })();

@@ -26,6 +26,7 @@ const FD = (function () {
     const list = [];
     index.layers.forEach(function (layer, number) {
       const table = values.get("layer-" + number);
+      const some = table.pictured && new Set(table.pictured); // left out where all units have pictures, or none
       for (let unit = 0; unit < layer.units; unit++) {
         const concept = table.concept[unit];
         list.push({
@@ -36,6 +37,8 @@ const FD = (function () {
           threshold: table.threshold[unit],
           area: table.area[unit],
           detector: table.detector[unit] === 1,
+          pictured: some ? some.has(unit) : layer.tiles > 0,
+          spared: some !== undefined && !some.has(unit), // it could have pictures, and there are too many units
         });
       }
     });
