@@ -24,14 +24,19 @@ from fastdissect.forward_options import ForwardOptions
 from fastdissect.mixed_views import mixed_view, units_of
 from fastdissect.models import TokenGrid, as_map, get_layer, output_tensor
 from fastdissect.models.channel_parts import ChannelPart
+from fastdissect.models.forward_errors import forward_errors
 from fastdissect.models.layouts import may_mix_layouts
 from fastdissect.models.observing import observe
+from fastdissect.models.parallelism import is_fully_sharded, is_sharded
 from fastdissect.models.readings import Readings
+from fastdissect.team_units import TeamUnits
 from fastdissect.types import ActivationView
 
 __all__ = ["LayerHooks", "forward_device", "input_dtype"]
 
-OnLayer = Callable[[str, Any], None]  # an ActivationView; any View (kernels/views.py) where the hooks are sparse
+OnLayer = Callable[
+    [str, Any], None
+]  # an ActivationView; any View (kernels/views.py) where the hooks are sparse
 log = logging.getLogger("fastdissect")
 
 
@@ -85,6 +90,7 @@ class LayerHooks:
         tokens: how tokens lie on the image, where a layer gives tokens.
         options: mixed precision, compiled, channels last (the weights are laid out by `in_channels_last`).
         sparse: codes are handed on as such, and many directions block by block (`mixed_view`); else as whole maps.
+        team: which units are this process's, of a tensor-parallel network.
 
     Raises:
         LayerError: a layer that a pass does not call, calls several times, or whose output is no map.
@@ -101,9 +107,11 @@ class LayerHooks:
         options: ForwardOptions | None = None,
         mixes: Mapping[str, Mix | ChannelPart] | None = None,
         sparse: bool = False,
+        team: TeamUnits | None = None,
     ) -> None:
         self.module, self.layers, self.layout, self.tokens = module, layers, layout, tokens
         self.mixes, self.sparse = mixes or {}, sparse
+        self.team, self.sharded = team, is_sharded(module)
         self.options = options or ForwardOptions()
         self.dtype = input_dtype(module)
         self.explanations: dict[str, str] = {}
@@ -141,7 +149,7 @@ class LayerHooks:
         last, readings = self._last, self._readings[size]
 
         def hook_of(name: str) -> Callable[[nn.Module, Any, Any], None]:
-            def hook(_module: nn.Module, _arguments: Any, output: Any) -> None:
+            def hook(module: nn.Module, _arguments: Any, output: Any) -> None:
                 order.append(name)
                 if order.count(name) == 1:
                     tensor = output_tensor(output, name).detach()
@@ -150,6 +158,8 @@ class LayerHooks:
                         if readings is not None
                         else as_map(tensor, name, self.layout, self.tokens, size, len(images))  # type: ignore[arg-type]
                     )
+                    if self.team is not None:
+                        found = found._replace(map=self.team.take(name, module, found.map))
                     if name in self.layers:
                         self.explanations[name] = found.explanation
                         on_layer(name, kernel_view(found.map))
@@ -184,21 +194,25 @@ class LayerHooks:
         Never compiled: shapes and dtypes are the same, and two images would be a batch size of their own.
         """
         found: dict[str, ActivationView] = {}
-        self._run(torch.cat([image, image]), found.__setitem__, None)
+        with contextlib.nullcontext() if self.team is None else self.team.watching(self.module):
+            self._run(torch.cat([image, image]), found.__setitem__, None)
         return found
 
     def _run(self, images: torch.Tensor, on_layer: OnLayer, compiled: CompiledForwards | None) -> None:
         order: list[str] = []
         self._watch(images)
         with (
+            forward_errors(self.module),
             self._hooked(images, on_layer, order, compiled is not None),
-            torch.inference_mode(),
+            self._gradless(),
             self.options.precision(images.device),
             compile_errors() if compiled else contextlib.nullcontext(),
             compiled.installed() if compiled else contextlib.nullcontext(),
             contextlib.suppress(_StopForwardError),
         ):
             self.module(self._input(images))
+        for module in filter(is_fully_sharded, self.module.modules() if self.sharded else ()):
+            module.reshard()  # type: ignore[operator]  # as at the end of a pass, which this one may have stopped before
         for name in self._hooks:
             count = order.count(name)
             if count == 0:
@@ -221,7 +235,7 @@ class LayerHooks:
         if not may_mix_layouts(self.module):
             self._readings[size] = None
             return
-        with torch.inference_mode(), self.options.precision(images.device):
+        with self._gradless(), self.options.precision(images.device):
             self._readings[size] = observe(
                 self.module,
                 size,
@@ -231,6 +245,10 @@ class LayerHooks:
                 layout=self.layout,  # type: ignore[arg-type]
                 tokens=self.tokens,
             )
+
+    def _gradless(self) -> contextlib.AbstractContextManager[Any]:
+        """Weights that FSDP2 gathers in inference mode could never be trained again."""
+        return torch.no_grad() if self.sharded else torch.inference_mode()
 
     def _input(self, images: torch.Tensor) -> torch.Tensor:
         if images.is_floating_point():

@@ -16,7 +16,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from fastdissect.errors import BackendError, FastdissectError, OutputError, Sett
 from fastdissect.exchanging import common_bounds, exchange_points, told_ranks
 from fastdissect.files import write_bytes
 from fastdissect.interruption import hold_interrupts
+from fastdissect.lockstep import Lockstep
 from fastdissect.merging import merge
 from fastdissect.opening import OpenedRun
 from fastdissect.out_folder import finished_run, prepare_shared
@@ -38,8 +39,7 @@ from fastdissect.results import Dissection, load
 from fastdissect.resuming import differing
 from fastdissect.running import Run
 from fastdissect.shard_files import INDEX
-from fastdissect.sharding import run_shard
-from fastdissect.shards import Shard
+from fastdissect.sharding import run_shard, shard_folder
 from fastdissect.sifting import LayerSifter
 
 __all__ = ["dissect_together", "ranks_here"]
@@ -57,9 +57,10 @@ class Exchange:
 
     def begin(self, batches: int) -> None:
         """Agree on when; `batches`: those that this rank has left."""
-        self.points = exchange_points(max(self.ranks.gather(batches)))
+        most = max(self.ranks.gather(batches))
+        self.points = exchange_points(most) if self.ranks.count > 1 else []
 
-    def after_batch(self, run: Run) -> None:
+    def after_batch(self, run: Run | None) -> None:
         self.done += 1
         if self.points and self.done == self.points[0]:
             self._exchange(run)
@@ -131,22 +132,28 @@ def dissect_together(
         )
     opened = _on_own_device(opened)
     _check_alike(ranks, opened)
-    folder, shard = out.resolve(), Shard(ranks.number + 1, ranks.count)
+    lockstep, folder = Lockstep(opened, ranks), out.resolve()
+    own = shard_folder(folder, lockstep.shard, lockstep.team)
     if _first_does(ranks, lambda: _is_finished(folder, opened, fresh)):
         return _load(folder)
     _check_shared(ranks, folder)
-    exchange = Exchange(ranks, opened.settings.layers)
+    exchange = Exchange(lockstep.peers, opened.settings.layers)
 
     def beginning(run: Run) -> None:
-        exchange.begin(-(-(run.last - run.position) // opened.source.batch_size))
+        exchange.begin(lockstep.begin(run))
 
     with _terminated_as_interrupted():
-        if (folder / "shards" / shard.folder / INDEX).exists():
-            exchange.begin(0)
+        done = (own / INDEX).exists()
+        needed = lockstep.anyone_runs(done)
+        if done:
+            if needed:
+                lockstep.run_along(exchange.begin, lambda: exchange.after_batch(None))
+            else:
+                exchange.begin(0)
             exchange.end(None)
         run_shard(
             opened,
-            shard,
+            lockstep.shard,
             folder,
             cache=cache,
             checkpoint_seconds=checkpoint_seconds,
@@ -154,16 +161,16 @@ def dissect_together(
             beginning=beginning,
             after_batch=exchange.after_batch,
             ending=exchange.end,
+            team=lockstep.team,
         )
-        ranks.gather("sifted")
-        _first_does(ranks, lambda: _merge(ranks, folder, progress))
+        written = ranks.gather(str(own.relative_to(folder)))
+        _first_does(ranks, lambda: _merge([folder / name for name in written], folder, progress))
     return _load(folder)
 
 
-def _merge(ranks: Ranks, folder: Path, progress: bool | None) -> bool:
-    shards = [Shard(number, ranks.count) for number in range(1, ranks.count + 1)]
-    for shard in shards:
-        appears(folder / "shards" / shard.folder / INDEX)
+def _merge(written: Sequence[Path], folder: Path, progress: bool | None) -> bool:
+    for own in written:
+        appears(own / INDEX)
     return bool(merge(folder, progress=progress))
 
 

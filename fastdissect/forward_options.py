@@ -69,7 +69,8 @@ def checked_forward(
     """Options that this network and this device can have; within `torch.autocast`, dtype None takes its dtype.
 
     Raises:
-        SettingError: another dtype, one that the device lacks, or float32 for a network of another type.
+        SettingError: another dtype, one that the device lacks, float32 for a network of another type, or channels last
+            for weights that lie elsewhere.
     """
     if dtype not in (None, *DTYPES):
         raise SettingError(f"expected dtype to be one of {', '.join(DTYPES)}, or None; got {dtype!r}")
@@ -79,6 +80,8 @@ def checked_forward(
     options = ForwardOptions(dtype or _surrounding(device), compile, channels_last)
     if dtype == "float32":
         _check_float32(module)
+    if channels_last:
+        _check_here(module)
     try:
         with options.precision(device):
             taken = options.dtype in (None, "float32") or _surrounding(device) == options.dtype
@@ -103,6 +106,16 @@ def _check_float32(module: nn.Module) -> None:
             raise SettingError(
                 f"expected a network in float32 for dtype 'float32'; got {name} in "
                 f"{str(parameter.dtype).removeprefix('torch.')}; call .float() on the network, or leave dtype out"
+            )
+
+
+def _check_here(module: nn.Module) -> None:
+    """Weights that are gathered or loaded layer by layer would come as they were stored."""
+    for name, parameter in module.named_parameters():
+        if parameter.device.type == "meta" or hasattr(parameter, "full_tensor"):
+            raise SettingError(
+                f"expected channels_last=False with a network whose weights are sharded over processes, or kept elsewhere; got "
+                f"{name}; lay them out before they are (module.to(memory_format=torch.channels_last))"
             )
 
 

@@ -23,6 +23,7 @@ from fastdissect.sifting import LayerSifter, Sieved
 from fastdissect.spilling import PART
 from fastdissect.streams import Stream
 from fastdissect.types import Planes, Profile, SparseActivations
+from fastdissect.unit_parts import read_shard_units
 
 __all__ = ["FoundShard", "MergedLayer", "MergedRecords", "find_shards"]
 
@@ -61,7 +62,7 @@ def find_shards(out: Path, rounds: Sequence[Again]) -> list[FoundShard]:
         )
     found = []
     for shard in wanted:
-        own = read_shard(out / "shards" / shard.folder)
+        own = read_shard_units(out / "shards" / shard.folder)
         again = tuple(read_shard(own.folder / one.folder, again=True) for one in rounds)
         for one, later in zip(rounds, again, strict=True):
             _check_later(own, later, one)

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from fastdissect.activations import LayerHooks
@@ -84,10 +86,19 @@ def meet_layers(
             device_memory=shares[name],
             spill=work / f"layer-{number}",
             omit=settings.nan == "omit",
-            thresholds=settings.thresholds.get(name),
+            thresholds=_own_thresholds(settings, hooks, name),
             guess=None if guesses is None else guesses.get(name, no_guess(shape.units)),
         )
     return plan, collectors
+
+
+def _own_thresholds(settings: RunSettings, hooks: LayerHooks, name: str) -> NDArray[np.float32] | None:
+    """Given thresholds, those of the units that this process sifts."""
+    given = settings.thresholds.get(name)
+    if given is None or hooks.team is None:
+        return given
+    first, last, units = hooks.team.ranges[name]
+    return given[first:last] if len(given) == units else given  # the collector refuses others
 
 
 def _upsampling(settings: RunSettings, module: nn.Module, name: str, cells: tuple[int, int]) -> Upsampling:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -28,13 +28,22 @@ class Ranks:
         number: from 0 to count - 1.
     """
 
-    def __init__(self) -> None:
-        self.number, self.count = dist.get_rank(), dist.get_world_size()
-        self._group: Any = None
-        self._talk(self._meet)
+    def __init__(self, group: Any = None) -> None:
+        self.number, self.count = dist.get_rank(group), dist.get_world_size(group)
+        self._group = group
+        if group is None:
+            self._talk(self._meet)
 
     def _meet(self) -> None:
         self._group = dist.new_group(backend="gloo", timeout=WAIT)
+
+    def among(self, groups: Sequence[Sequence[int]]) -> Ranks:
+        """This process among the members of its group; all processes call this together, with all groups."""
+        members = [list(group) for group in groups]
+        own, _ = dist.new_subgroups_by_enumeration(  # type: ignore[no-untyped-call]
+            members, timeout=WAIT, backend="gloo"
+        )
+        return Ranks(own)
 
     def gather(self, value: Any) -> list[Any]:
         """The value of every rank (what JSON can hold), on all of them."""

@@ -27,6 +27,7 @@ from fastdissect.interruption import hold_interrupts
 from fastdissect.kernels import Sifted
 from fastdissect.kernels.views import View
 from fastdissect.models import LoadedModel
+from fastdissect.models.parallelism import is_sharded
 from fastdissect.plane_files import INDEX, index_from
 from fastdissect.preparing import meet_layers
 from fastdissect.progress import progress_bar
@@ -34,9 +35,10 @@ from fastdissect.results import LayerDissection
 from fastdissect.resuming import Checkpoint, Checkpoints
 from fastdissect.settings import RunSettings, peak_memory
 from fastdissect.sifting import fault_error
+from fastdissect.team_units import TeamUnits
 from fastdissect.types import Concepts
 
-__all__ = ["Run"]
+__all__ = ["Run", "placed"]
 
 log = logging.getLogger("fastdissect")
 
@@ -51,6 +53,11 @@ class Run:
         images: the first image of a shard, and the one after its last; None: all.
         guesses: what the shard sifts from, {layer: guess}; None: no shard.
         after_batch: is called with the run after each batch of a shard; it may raise the layers' bounds.
+        team: which units are this process's, of a tensor-parallel network.
+
+    Attributes:
+        joins, idle: where other processes need this one's forward passes: the first image that they run again, and how
+            many batches they have after its last.
     """
 
     def __init__(
@@ -67,10 +74,11 @@ class Run:
         images: tuple[int, int] | None = None,
         guesses: Mapping[str, Guess] | None = None,
         after_batch: Callable[[Run], None] | None = None,
+        team: TeamUnits | None = None,
     ) -> None:
         self.settings, self.source, self.concepts = settings, source, concepts
         self.checkpoints, self.show = checkpoints, show
-        self.module, self.device = _placed(loaded.module, device)
+        self.module, self.device = placed(loaded.module, device)
         self.hooks = LayerHooks(
             self.module,
             settings.layers,
@@ -79,6 +87,7 @@ class Run:
             options=settings.forward,
             mixes=settings.directions,
             sparse=True,
+            team=team,
         )
         self.first, self.last = images or (0, source.images)
         self.after_batch = after_batch
@@ -109,6 +118,7 @@ class Run:
             except BaseException:
                 self.close()
                 raise
+        self.joins, self.idle = self.position, 0
 
     def close(self) -> None:
         """Close all files, and let go of those that are mapped."""
@@ -177,16 +187,19 @@ class Run:
         hooks = self.hooks.only(needed)
         again = self.source.replays and self.position > self.first
         planes = (self.pass_ == 0 and self.records.wants_planes) or again
-        begin = self.position
+        begin, joins = self.position, min(self.position, self.joins)
         count = self.last - self.first
         with progress_bar(what, count, begin - self.first, show=self.show) as advance:
-            for batch in self.source.batches(begin, planes):
+            for batch in self.source.batches(joins, planes):
                 if not self._is_own(batch):
                     if batch.first >= self.last:
                         break
                     continue
-                if again and batch.first < begin:
-                    self._check_again(batch, begin)
+                if batch.first < begin:
+                    if again:
+                        self._check_again(batch, begin)
+                    if batch.first >= joins:
+                        self._run_along(batch.images, hooks)
                     continue
                 with hold_interrupts(), self._step():
                     self._one_batch(batch, hooks)
@@ -196,10 +209,18 @@ class Run:
                 advance(len(batch.images))
                 if self.after_batch is not None:
                     self.after_batch(self)
+            for _ in range(self.idle):
+                self._run_along(self.source.example(), hooks)
         if self.position == self.first:
             shard = f" from {self.first} on, where this shard begins" if self.first else ""
             hint = "; give its true length (images=), or take fewer shards" if self.first else ""
             raise DataError(f"{self.source.name}: expected at least one image{shard}; got none{hint}")
+
+    def _run_along(self, images: torch.Tensor, hooks: LayerHooks) -> None:
+        """A forward pass that only other processes need."""
+        hooks.run(_sent(images, self.device), lambda _name, _view: None)
+        if self.after_batch is not None:
+            self.after_batch(self)
 
     def _is_own(self, batch: Batch) -> bool:
         """False: a batch of another shard.
@@ -266,7 +287,9 @@ class Run:
 
     def _take(self, name: str, first: int, sifted: Sifted) -> None:
         if sifted.fault is not None:
-            raise fault_error(name, sifted.fault, self.source.image_name(first + sifted.fault.image))
+            fault, image = sifted.fault, self.source.image_name(first + sifted.fault.image)
+            before = 0 if self.hooks.team is None else self.hooks.team.ranges[name][0]
+            raise fault_error(name, fault._replace(unit=before + fault.unit), image)
         if self.pass_ == 0 and name in self.settings.kept:
             self.records.means[name].append(sifted.means)
             self.records.maxima[name].append(sifted.maxima)
@@ -351,15 +374,17 @@ def _sent(images: torch.Tensor, device: torch.device) -> torch.Tensor:
     return images.to(device)
 
 
-def _placed(module: nn.Module, device: torch.device) -> tuple[nn.Module, torch.device]:
+def placed(module: nn.Module, device: torch.device) -> tuple[nn.Module, torch.device]:
     """The module on the device, and where its input goes. A module that is spread over several devices stays so:
-    each layer is sifted where its output lies.
+    each layer is sifted where its output lies. So does one that is spread over processes.
 
     Raises:
         SettingError: it is spread over devices of another type.
     """
+    if is_sharded(module):
+        return module, next((p.device for p in module.parameters() if p.device.type == device.type), device)
     places = list(dict.fromkeys(p.device for p in module.parameters() if p.device.type != "meta"))
-    if getattr(module, "hf_device_map", None):  # it sends its input on by itself
+    if any(hasattr(part, "_hf_hook") for part in module.modules()):  # accelerate sends its input on
         return module, next((p for p in places if p.type == device.type), device)
     if len(places) < 2:
         return module.to(device), device

@@ -20,6 +20,7 @@ from fastdissect.errors import OutputError, SettingError
 from fastdissect.forward_options import in_channels_last
 from fastdissect.guesses import Guess
 from fastdissect.image_records import ImageRecords
+from fastdissect.models.parallelism import is_sharded
 from fastdissect.opening import OpenedRun, open_run
 from fastdissect.out_folder import finished_run, prepare, prepare_shared, work_folder
 from fastdissect.pilot import IMAGES, Pilot, read_pilot, run_pilot
@@ -31,8 +32,9 @@ from fastdissect.settings import check_choices
 from fastdissect.shard_files import INDEX, LayerPart, shard_folders, write_shard
 from fastdissect.shards import Shard, parse_shard
 from fastdissect.sifting import LayerSifter
+from fastdissect.team_units import TeamUnits
 
-__all__ = ["dissect_shard", "pilot", "run_shard"]
+__all__ = ["dissect_shard", "pilot", "run_shard", "shard_folder"]
 
 log = logging.getLogger("fastdissect")
 
@@ -147,12 +149,14 @@ def run_shard(
     beginning: Callable[[Run], None] | None = None,
     after_batch: Callable[[Run], None] | None = None,
     ending: Callable[[Run], None] | None = None,
+    team: TeamUnits | None = None,
 ) -> Path:
     """Run one shard; see `dissect_shard`.
 
     Args:
         beginning, after_batch, ending: are called with the run before its first batch, after each, and before its cells are
             written: processes that communicate raise each other's bounds there.
+        team: this process's units, where several run the shard together.
     """
     begun = time.perf_counter()
     _check_passes(opened)
@@ -160,10 +164,12 @@ def run_shard(
         log.info("%s is merged already", out)
         return out
     prepare_shared(out)
-    _refuse_other_counts(out, shard)
-    folder = out / "shards" / shard.folder
+    _refuse_other_counts(out, shard, team)
+    folder = shard_folder(out, shard, team)
     key = {**opened.key, "shard": str(shard), "pilot": None if pilot is None else pilot.digest}
     place = None if cache is None else cache_folder() if cache == "auto" else Path(cache)
+    if team is not None:
+        key["units"] = f"{team.number + 1}/{team.count}"
     if fresh:
         prepare(folder, fresh=True)
     if (folder / INDEX).exists():
@@ -178,14 +184,19 @@ def run_shard(
             progress,
             guesses={} if pilot is None else _guesses(opened, pilot),
             after_batch=after_batch,
+            team=team,
         ) as run:
             if beginning is not None:
                 beginning(run)
             run.collect(checkpoint_seconds)
             if ending is not None:
                 ending(run)
-            _keep_planes(run.records, folder / "planes")
-            write_shard(folder, _index(opened, shard, key, run, begun), _parts(run))
+            if team is None or team.number == 0:  # one of them keeps the masks
+                _keep_planes(run.records, folder / "planes")
+            index = _index(opened, shard, key, run, begun)
+            if team is not None:
+                index["units"] = {name: team.ranges[name] for name in opened.settings.layers}
+            write_shard(folder, index, _parts(run))
     for again in read_rounds(out):
         own, key_again = folder / again.folder, {**key, "again": again.round}
         if (own / INDEX).exists():
@@ -213,6 +224,7 @@ def _running(
     *,
     guesses: Mapping[str, Guess],
     after_batch: Callable[[Run], None] | None = None,
+    team: TeamUnits | None = None,
 ) -> Iterator[Run]:
     """The run of one shard, whose unfinished work lies in its folder."""
     try:  # whatever else is there was left by a process that was killed, or is half of a copy
@@ -235,10 +247,17 @@ def _running(
                 images=shard.images(opened.settings.images, opened.source.batch_size),
                 guesses=guesses,
                 after_batch=after_batch,
+                team=team,
             )
         ) as run,
     ):
         yield run
+
+
+def shard_folder(out: Path, shard: Shard, team: TeamUnits | None = None) -> Path:
+    """OUT/shards/3-of-8; of a team's first process OUT/shards/3-of-8/units-1-of-2."""
+    folder = out / "shards" / shard.folder
+    return folder if team is None else folder / team.folder
 
 
 def _index(opened: OpenedRun, shard: Shard, key: Mapping[str, Any], run: Run, begun: float) -> dict[str, Any]:
@@ -308,16 +327,34 @@ def _check_passes(opened: OpenedRun) -> None:
 
 
 def _for_shards(opened: OpenedRun) -> OpenedRun:
-    """The key of all shards: which of a machine's GPUs one of them ran on is its own affair."""
+    """The key of all shards: which of a machine's GPUs one of them ran on is its own affair.
+
+    Raises:
+        SettingError: the network's forward passes need other processes.
+    """
+    if is_sharded(opened.loaded.module):
+        raise SettingError(
+            "expected a network that lies in this process alone, for a shard or a pilot; got one whose weights are sharded over "
+            "several; run dissect() in all of them together (torchrun), without a shard"
+        )
     return opened._replace(key={**opened.key, "device": opened.device.type})
 
 
-def _refuse_other_counts(out: Path, shard: Shard) -> None:
+def _refuse_other_counts(out: Path, shard: Shard, team: TeamUnits | None) -> None:
     other = sorted({f.name.rpartition("-of-")[2] for f in shard_folders(out)} - {str(shard.count)})
     if other:
         raise OutputError(
             f"{out} holds shards of {other[0]}; got shard {shard}: the number of shards (or of processes) was another one; "
             "go on with that number, or choose another folder"
+        )
+    folder, members = out / "shards" / shard.folder, 1 if team is None else team.count
+    teams = {f.name.rpartition("-of-")[2] for f in folder.glob("units-*-of-*")} | (
+        {"1"} if any(folder.glob("*.*")) or (folder / "unfinished").exists() else set()
+    )
+    if teams - {str(members)}:
+        raise OutputError(
+            f"{folder} holds units of a network that {max(teams)} process(es) run together; got {members}; go on with that "
+            "number, or choose another folder"
         )
 
 

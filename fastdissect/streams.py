@@ -78,7 +78,7 @@ class Stream:
     def read(self) -> NDArray[Any]:
         """All rows so far, read from the file."""
         self.sync()
-        return np.fromfile(self.path, self.dtype).reshape(-1, *self.shape)
+        return np.fromfile(self.path, self.dtype).reshape(self.rows, *self.shape)
 
     def close(self) -> NDArray[Any]:
         """End the stream; returns its rows, mapped from the file."""
@@ -88,8 +88,8 @@ class Stream:
             raise OutputError(
                 f"{self.path} cannot be written: {error.strerror}; make room and run again"
             ) from error
-        if not self.rows:
-            return np.zeros((0, *self.shape), self.dtype)
+        if not self.rows * self._row_bytes:  # no rows, or of no units
+            return np.zeros((self.rows, *self.shape), self.dtype)
         return np.memmap(self.path, self.dtype, "r", shape=(self.rows, *self.shape))
 
 

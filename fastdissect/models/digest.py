@@ -8,8 +8,8 @@ import re
 import torch
 from torch import nn
 
-from fastdissect.errors import ModelError
 from fastdissect.models.layers import unwrap
+from fastdissect.models.whole_weights import plain_structure, whole_weights
 
 __all__ = ["weights_digest"]
 
@@ -21,7 +21,8 @@ def weights_digest(module: nn.Module) -> str:
     """Hex digest (blake2b, 16 bytes) of a module's class, structure, parameters and persistent buffers.
 
     Names are sorted; of each tensor dtype, shape and bytes count, not its device or strides. Wrappers
-    (DataParallel, `torch.compile`) are looked through. A run refuses to go on with other weights by it.
+    (DataParallel, `torch.compile`) are looked through; weights that are sharded over processes (which then call this
+    together), or kept elsewhere by accelerate, count as the whole. A run refuses to go on with other weights by it.
 
     Raises:
         ModelError: a tensor without content (device "meta").
@@ -34,15 +35,12 @@ def weights_digest(module: nn.Module) -> str:
     """
     module = unwrap(module)
     digest = hashlib.blake2b(digest_size=16)
-    structure = f"{type(module).__module__}.{type(module).__qualname__}\n{_ADDRESS.sub('', repr(module))}\n"
-    digest.update(structure.encode())
-    for name, value in sorted(module.state_dict().items()):
+    digest.update(_ADDRESS.sub("", plain_structure(module)).encode())
+    for name, value in whole_weights(module):
         digest.update(f"{name}\n".encode())
         if not isinstance(value, torch.Tensor):  # a module's get_extra_state
             digest.update(_ADDRESS.sub("", repr(value)).encode())
             continue
-        if value.device.type == "meta":
-            raise ModelError(f"{name}: expected weights, got a tensor on the device 'meta'; load them first")
         digest.update(f"{value.dtype} {tuple(value.shape)}\n".encode())
         dense = value.detach().to_dense() if value.layout != torch.strided else value.detach()
         # bytes, because NumPy has no bfloat16; flattened first, because a 0-d tensor cannot change its dtype

@@ -14,7 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fastdissect.errors import ActivationError, LayerError, ModelError
+from fastdissect.errors import ActivationError, FastdissectError, LayerError, ModelError
+from fastdissect.models.forward_errors import forward_errors
 from fastdissect.models.grids import Grids
 from fastdissect.models.layers import named_layers, unwrap
 from fastdissect.models.layouts import may_mix_layouts
@@ -48,7 +49,7 @@ def observe(
     are left as they are.
 
     Raises:
-        ModelError: the forward pass fails on an input of this size.
+        ModelError: the forward pass fails on an input of this size, or over where the network's parts lie.
 
     >>> found = observe(nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU()).eval(), (10, 10))
     >>> found.of("1").explanation
@@ -92,8 +93,10 @@ def observe(
         for name, layer in layers.items():
             handles.append(layer.register_forward_pre_hook(before(name), with_kwargs=True))
             handles.append(layer.register_forward_hook(after(name)))
-        with torch.no_grad(), _uncompiled():
+        with torch.no_grad(), _uncompiled(), forward_errors(model):
             model(noise)
+    except FastdissectError:
+        raise
     except Exception as error:  # a model is a stranger's code: it may raise anything
         raise ModelError(
             f"{type(model).__name__}: expected a forward pass on an image of {size[0]} x {size[1]} pixels, {channels} "
