@@ -79,6 +79,56 @@ def command(*arguments: str) -> int:
     return main(arguments)
 
 
+def slow_command(*arguments: str) -> int:
+    """The command line, with a pause after each batch."""
+    os.environ["TEST_PAUSE"] = "0.3"
+    return command(*arguments)
+
+
+def of_a_script(out: str, grouped: bool) -> int:
+    """A script of the user's own, perhaps with a process group that it set up; its loader ends early."""
+    import torch
+    import torch.distributed as dist
+
+    import fastdissect as fd
+
+    if grouped:
+        dist.init_process_group("gloo")
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(22, 3, 16, 16, generator=generator)
+    labels = torch.randint(0, 3, (22, 16, 16), generator=generator)
+    batches: Any = [(images[i : i + 4], labels[i : i + 4]) for i in range(0, 22, 4)]
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(torch.nn.Conv2d(3, 5, 3), torch.nn.ReLU(inplace=True)).eval()
+    loader = _Loader(batches)
+    d = fd.dissect(
+        net,
+        loader,
+        ["0"],
+        out=out,
+        images=30,
+        concepts=["one", "two"],
+        quantile=0.05,
+        progress=False,
+        device="cpu",
+    )
+    assert d["0"].shape[0] == 22
+    assert not grouped or d.run["shards"] == 2
+    return 0
+
+
+class _Loader:
+    """Batches, and no word of how many."""
+
+    batch_size = 4
+
+    def __init__(self, batches: list[Any]) -> None:
+        self.batches = batches
+
+    def __iter__(self) -> Any:
+        return iter(self.batches)
+
+
 def _run(
     log: Path,
     environment: Mapping[str, str],

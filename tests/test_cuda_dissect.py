@@ -30,7 +30,7 @@ from fastdissect.datasets import open_dataset
 from fastdissect.errors import ActivationError, DeviceMemoryError, SettingError
 from fastdissect.kernels import selection
 from fastdissect.kernels.cuda import problem
-from fastdissect.running import _placed
+from fastdissect.running import placed as placed_network
 from fastdissect.settings import checked_device
 from fastdissect.top_values import TopValues
 from fastdissect.types import ActivationView
@@ -395,9 +395,11 @@ def placed(*devices: str, wanted: str, mapped: bool = False) -> tuple[bool, str]
     """(whether the network was moved, where its input goes)"""
     parameters = [SimpleNamespace(device=torch.device(device)) for device in devices]
     net: Any = SimpleNamespace(
-        parameters=lambda: parameters, to=lambda _device: "moved", hf_device_map={"": 0} if mapped else None
+        parameters=lambda: parameters,
+        to=lambda _device: "moved",
+        modules=lambda: [SimpleNamespace(_hf_hook=None)] if mapped else [],  # accelerate's
     )
-    module, place = _placed(net, torch.device(wanted))
+    module, place = placed_network(net, torch.device(wanted))
     return module == "moved", str(place)
 
 

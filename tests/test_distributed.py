@@ -6,11 +6,10 @@ import os
 import signal
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 from cli_cases import needs_signals, write_net
-from rank_cases import Fault, command, end, start
+from rank_cases import Fault, command, end, of_a_script, slow_command, start
 
 import fastdissect as fd
 from fastdissect.cli import main
@@ -150,11 +149,6 @@ def test_interrupted_ranks_go_on(
     assert files_of(out) == alone
 
 
-def slow_command(*arguments: str) -> int:
-    os.environ["TEST_PAUSE"] = "0.3"
-    return command(*arguments)
-
-
 def test_a_process_group_of_ones_own_and_a_loader_that_ends_early(tmp_path: Path) -> None:
     own, expected = str(tmp_path / "own"), tmp_path / "expected"
     ended = end(start(tmp_path, 2, of_a_script, own, True))
@@ -162,44 +156,3 @@ def test_a_process_group_of_ones_own_and_a_loader_that_ends_early(tmp_path: Path
     [(code, text)] = end(start(tmp_path, 1, of_a_script, str(expected), False))
     assert code == 0, text
     assert files_of(Path(own)) == files_of(expected)
-
-
-def of_a_script(out: str, grouped: bool) -> int:
-    import torch
-    import torch.distributed as dist
-
-    if grouped:
-        dist.init_process_group("gloo")
-    generator = torch.Generator().manual_seed(0)
-    images = torch.rand(22, 3, 16, 16, generator=generator)
-    labels = torch.randint(0, 3, (22, 16, 16), generator=generator)
-    batches: Any = [(images[i : i + 4], labels[i : i + 4]) for i in range(0, 22, 4)]
-    torch.manual_seed(0)
-    net = torch.nn.Sequential(torch.nn.Conv2d(3, 5, 3), torch.nn.ReLU(inplace=True)).eval()
-    loader = _Loader(batches)
-    d = fd.dissect(
-        net,
-        loader,
-        ["0"],
-        out=out,
-        images=30,
-        concepts=["one", "two"],
-        quantile=0.05,
-        progress=False,
-        device="cpu",
-    )
-    assert d["0"].shape[0] == 22
-    assert not grouped or d.run["shards"] == 2
-    return 0
-
-
-class _Loader:
-    """Batches, and no word of how many."""
-
-    batch_size = 4
-
-    def __init__(self, batches: list[Any]) -> None:
-        self.batches = batches
-
-    def __iter__(self) -> Any:
-        return iter(self.batches)
