@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from fastdissect.datasets import Dataset, resize_image
+from fastdissect.datasets.labelled import LabelledImages
 from fastdissect.errors import FastdissectError
 from fastdissect.masks import image_planes
 from fastdissect.models import Preprocessing
@@ -151,6 +152,20 @@ class DatasetBatches(BatchSource):
 
     def image_name(self, index: int) -> str:
         return self.dataset.image_name(index)
+
+    def only(self, images: NDArray[np.int64]) -> DatasetBatches:
+        """The same for some images, numbered from 0 in the order given."""
+        return DatasetBatches(
+            LabelledImages(self.dataset, images),
+            self.preprocessing,
+            self.input_size,
+            self.mask_size,
+            self.columns,
+            once=self.once,
+            batch_size=self.batch_size,
+            workers=self.workers,
+            images=len(images),
+        )
 
     def batches(self, first: int, planes: bool) -> Iterator[Batch]:
         loader = DataLoader(

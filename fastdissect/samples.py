@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from fastdissect.batches import BatchSource, DatasetBatches
-from fastdissect.datasets.labelled import LabelledImages
 from fastdissect.errors import DataError
 
 __all__ = ["spread_images"]
@@ -27,14 +26,4 @@ def spread_images(source: BatchSource, images: int, why: str) -> DatasetBatches:
         )
     count = min(images, source.images)
     chosen = np.unique(np.linspace(0, source.images - 1, count).round().astype(np.int64))
-    return DatasetBatches(
-        LabelledImages(source.dataset, chosen),
-        source.preprocessing,
-        source.input_size,
-        source.mask_size,
-        source.columns,
-        once=source.once,
-        batch_size=source.batch_size,
-        workers=source.workers,
-        images=len(chosen),
-    )
+    return source.only(chosen)

@@ -15,7 +15,6 @@ from torch import nn
 
 from fastdissect.activations import LayerHooks
 from fastdissect.batches import Batch, BatchSource, DatasetBatches
-from fastdissect.datasets.labelled import LabelledImages
 from fastdissect.device_arrays import to_host
 from fastdissect.directions import Mix
 from fastdissect.errors import ActivationError
@@ -126,18 +125,7 @@ def _only(source: BatchSource, images: NDArray[np.int64]) -> tuple[Iterator[Batc
     """Batches of these images where the source can pick them, else of all; and the images' numbers in that order."""
     if not isinstance(source, DatasetBatches):
         return source.batches(0, False), np.arange(source.images)
-    fewer = DatasetBatches(
-        LabelledImages(source.dataset, images),
-        source.preprocessing,
-        source.input_size,
-        source.mask_size,
-        source.columns,
-        once=source.once,
-        batch_size=source.batch_size,
-        workers=source.workers,
-        images=len(images),
-    )
-    return fewer.batches(0, False), images
+    return source.only(images).batches(0, False), images
 
 
 def _empty(shape: tuple[int, int], folder: str | Path | None) -> NDArray[np.float32]:
