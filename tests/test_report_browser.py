@@ -43,7 +43,13 @@ class Page:
         window.on("console", lambda message: self.complaints.append(message.text))
         window.on("pageerror", lambda error: self.complaints.append(str(error)))
         window.on("request", lambda request: self.requests.append(request.url))
-        window.on("requestfailed", lambda request: self.complaints.append(f"failed: {request.url}"))
+        window.on("requestfailed", self._failed)
+
+    def _failed(self, request: Any) -> None:
+        if (
+            request.failure != "net::ERR_ABORTED"
+        ):  # a picture that was still coming when the window went elsewhere
+            self.complaints.append(f"failed: {request.url} ({request.failure})")
 
     def open(self, page: Path, hash_: str = "") -> None:
         self.window.goto("about:blank")
