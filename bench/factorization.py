@@ -8,7 +8,7 @@ factors times loadings, most of them zero, and noise. 50,000 examples are 5.6 GB
 
 `ours`: the default rule (ten multiplicative updates of a factor for each reading of the data), and with one update, which is
 what scikit-learn's solver "mu" does. scikit-learn gets the matrices side by side in memory, scaled and weighed as ours are, and
-the same start; after the same iterations its error must be ours. An iteration's time is the difference of two runs there, and the
+the same start; after the same iterations its error must be ours within 1 %. An iteration's time is the difference of two runs there, and the
 time between two iterations here; setup is scales and NNDSVDa (four readings of the data), closing the last solution of the
 mixtures. Our fit is that after closing, scikit-learn's is without.
 """
@@ -179,7 +179,7 @@ def main() -> None:
                     rows.append({"what": name, "examples": few, **times})
                 times, error = beside(part, once, options.runs)
                 # the last value is of the closing solution; scikit-learn has none
-                assert abs(error - objective[-2]) < 2e-3 * error, (error, objective[-3:])
+                assert abs(error - objective[-2]) < 1e-2 * error, (error, objective[-3:])
                 rows.append({"what": "scikit-learn NMF, mu", "examples": few, **times})
     finally:
         shutil.rmtree(folder, ignore_errors=True)
