@@ -11,21 +11,19 @@ threshold is another one than the whole set's, its tail is the same.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from fastdissect.collecting import LayerCollector
-from fastdissect.forward_options import in_channels_last
+from fastdissect.layer import LayerDissection
 from fastdissect.opening import OpenedRun
-from fastdissect.planning import LayerPlan, LayerShape, layer_needs, make_plan
-from fastdissect.resuming import Checkpoints
+from fastdissect.planning import LayerPlan, layer_needs, make_plan
 from fastdissect.running import Run
-from fastdissect.samples import spread_images
+from fastdissect.samples import running_sample, spread_images
 from fastdissect.settings import peak_memory
 from fastdissect.storage.layer_files import write_layer
 from fastdissect.top_values import GROWTH
@@ -96,28 +94,16 @@ def forecast(opened: OpenedRun, sample: int = 64) -> Forecast:
     """
     settings = opened.settings
     fewer = spread_images(opened.source, max(sample, 3 * opened.source.batch_size), "a forecast")
-    own = dataclasses.replace(settings, images=fewer.images, passes=1, memory=None)
+    everything = frozenset(settings.layers)  # cells that the run will not keep are held while it lasts
+    own = dataclasses.replace(settings, images=fewer.images, passes=1, memory=None, kept=everything)
     ends: list[tuple[float, float, int]] = []  # (clock, seconds in sifting, images) after each batch
 
     def note(run: Run) -> None:
         ends.append((time.perf_counter(), run.kernel_seconds, run.position))
 
     with (
-        tempfile.TemporaryDirectory(prefix="fastdissect-") as work,
-        in_channels_last(opened.loaded.module, settings.forward),
-        contextlib.closing(
-            Run(
-                own,
-                opened.loaded,
-                fewer,
-                opened.concepts,
-                opened.device,
-                Checkpoints(Path(work), {}),
-                None,
-                False,
-                after_batch=note,
-            )
-        ) as run,
+        tempfile.TemporaryDirectory(prefix="fastdissect-") as folder,
+        running_sample(opened, own, fewer, progress=False, after_batch=note) as run,
     ):
         begun = time.perf_counter()
         run.collect(None)
@@ -126,32 +112,37 @@ def forecast(opened: OpenedRun, sample: int = 64) -> Forecast:
         results = run.conclude()
         counting = time.perf_counter() - collected
         whole, more = settings.images, settings.images / fewer.images
-        plan = _plan(opened, run)
+        plan = make_plan(
+            run.plan.shapes,
+            whole,
+            settings.profile,
+            memory=settings.memory,
+            passes=settings.passes,
+            known=frozenset(settings.thresholds),
+        )
         outside, sifting = _rates(begun, ends)
         assert run.records.store is not None
         planes = int(run.records.store.planes.words.nbytes * more)
-        weights = {name: float(collector.shape[0]) for name, collector in run.collectors.items()}
+        units = sum(shape.units for shape in run.plan.shapes.values())
         layers = {}
         for name, result in results.items():
-            write_layer(result, Path(work) / "measured")
-            cells = 0 if result.activations is None else result.activations.nbytes
-            written = sum(f.stat().st_size for f in (Path(work) / "measured").iterdir())
-            grows = cells + sum(a.nbytes for a in (result.means, result.maxima) if a is not None)
-            share = weights[name] / sum(weights.values())
+            assert result.activations is not None
+            shape, cells = run.plan.shapes[name], result.activations.nbytes
+            needs = layer_needs(shape, whole, settings.profile)
             layers[name] = LayerForecast(
-                units=result.shape[1],
-                cells=(result.shape[2], result.shape[3]),
-                plan=plan[name],
-                memory=_memory(run.collectors[name], plan[name], cells, more),
-                disk=int(written + grows * (more - 1)),
-                seconds=share * (sifting * whole + counting * more),
+                units=shape.units,
+                cells=(shape.height, shape.width),
+                plan=plan.layers[name],
+                memory=_memory(plan.layers[name], int(cells * more), needs),
+                disk=_disk(result if name in settings.kept else _without_cells(result), Path(folder), more),
+                seconds=shape.units / units * (sifting * whole + counting * more),
             )
     return Forecast(
         images=whole,
         sample=fewer.images,
         layers=layers,
         network=outside * whole,
-        passes=max(own.passes for own in plan.values()),
+        passes=plan.passes,
         planes=planes,
         base=base,
     )
@@ -168,28 +159,18 @@ def _rates(begun: float, ends: list[tuple[float, float, int]]) -> tuple[float, f
     return median(outside[1:] or outside), median(inside[1:] or inside)
 
 
-def _plan(opened: OpenedRun, run: Run) -> dict[str, LayerPlan]:
-    """What the run itself will choose."""
-    settings = opened.settings
-    shapes = {
-        name: LayerShape(*collector.shape, collector.kind, collector.upsampling)
-        for name, collector in run.collectors.items()
-    }
-    plan = make_plan(
-        shapes,
-        settings.images,
-        settings.profile,
-        memory=settings.memory,
-        passes=settings.passes,
-        known=frozenset(settings.thresholds),
-    )
-    return dict(plan.layers)
+def _memory(plan: LayerPlan, cells: int, needs: Mapping[int, float]) -> int:
+    """Bytes that a layer will hold at most, given those of the cells that it ends with."""
+    return int(min(cells * PRUNING if plan.passes == 1 else needs[plan.passes], plan.memory))
 
 
-def _memory(collector: LayerCollector, plan: LayerPlan, cells: int, more: float) -> int:
-    """Bytes that the layer will hold at most, given those of the sample's canonical cells."""
-    if plan.passes == 1:
-        return int(min(cells * more * PRUNING, plan.memory))
-    shape = LayerShape(*collector.shape, collector.kind, collector.upsampling)
-    needs = layer_needs(shape, collector.images, collector.profile)
-    return int(needs[plan.passes])
+def _disk(result: LayerDissection, folder: Path, more: float) -> int:
+    """Bytes of a layer's files over so many times as many images."""
+    write_layer(result, folder)
+    grows = 0 if result.activations is None else result.activations.nbytes
+    grows += sum(array.nbytes for array in (result.means, result.maxima) if array is not None)
+    return int(sum(file.stat().st_size for file in folder.iterdir()) + grows * (more - 1))
+
+
+def _without_cells(result: LayerDissection) -> LayerDissection:
+    return dataclasses.replace(result, activations=None, means=None, maxima=None)

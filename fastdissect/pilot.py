@@ -16,11 +16,9 @@ does not reach below. A unit that fires in few images gets a lower bound than on
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import hashlib
 import json
-import tempfile
 from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
@@ -30,14 +28,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastdissect.errors import OutputError
-from fastdissect.forward_options import in_channels_last
 from fastdissect.guesses import Guess
 from fastdissect.kernels.keys import widen
 from fastdissect.kernels.stores import cells_on_host
 from fastdissect.opening import OpenedRun
-from fastdissect.resuming import Checkpoints, refuse_other
-from fastdissect.running import Run
-from fastdissect.samples import spread_images
+from fastdissect.resuming import refuse_other
+from fastdissect.samples import running_sample, spread_images
 from fastdissect.sifting import LayerSifter
 from fastdissect.storage.tensors_file import read_tensors, write_tensors
 from fastdissect.types import SparseActivations
@@ -102,22 +98,7 @@ def run_pilot(opened: OpenedRun, out: Path, images: int = IMAGES, progress: bool
         kept=frozenset(),
     )
     share = fewer.images / settings.images
-    with (
-        tempfile.TemporaryDirectory(prefix="fastdissect-") as work,
-        in_channels_last(opened.loaded.module, own.forward),
-        contextlib.closing(
-            Run(
-                own,
-                opened.loaded,
-                fewer,
-                opened.concepts,
-                opened.device,
-                Checkpoints(Path(work), {}),
-                None,
-                progress,
-            )
-        ) as run,
-    ):
+    with running_sample(opened, own, fewer, progress=progress) as run:
         run.collect(None)
         bounds = {
             name: _bounds(collector.stage, settings.profile.quantile, share)

@@ -54,6 +54,7 @@ class LayerPlan:
 class Plan:
     layers: Mapping[str, LayerPlan]
     memory: int  # the budget, bytes
+    shapes: Mapping[str, LayerShape]
 
     @property
     def passes(self) -> int:
@@ -125,7 +126,7 @@ def make_plan(
         left -= share - least[name]
         chosen[name] = LayerPlan(fits, int(share), _why(name, fits, own, profile, passes, known))
     spare = int(left / max(1, len(layers)))
-    return Plan({n: replace(chosen[n], memory=chosen[n].memory + spare) for n in layers}, budget)
+    return Plan({n: replace(chosen[n], memory=chosen[n].memory + spare) for n in layers}, budget, layers)
 
 
 def device_shares(
