@@ -1,6 +1,6 @@
 """Ranks: several processes, on one machine or many, as one run (torch.distributed; `torchrun`).
 
-    each rank      sifts its shard of the images                     sharding.py
+    each rank      sifts its shard of the images                     shard_running.py
     now and then   all tell each other their largest values          exchanging.py
     at the end     the first merges what all have written            merging.py
 
@@ -39,7 +39,7 @@ from fastdissect.results import Dissection, load
 from fastdissect.resuming import differing
 from fastdissect.running import Run
 from fastdissect.shard_files import INDEX
-from fastdissect.sharding import run_shard, shard_folder
+from fastdissect.shard_running import run_shard, shard_folder
 from fastdissect.sifting import LayerSifter
 
 __all__ = ["dissect_together", "ranks_here"]

@@ -17,7 +17,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 import fastdissect as fd
-from fastdissect import running, sharding
+from fastdissect import running, shard_running
 from fastdissect.errors import FastdissectError
 from fastdissect.opening import open_run
 
@@ -176,7 +176,7 @@ def die_after(checkpoints: int) -> None:
 
     running.Run.checkpoint = checkpoint  # type: ignore[method-assign]
     if not checkpoints:
-        sharding.write_shard = lambda *_: os._exit(9)  # type: ignore[attr-defined]
+        shard_running.write_shard = lambda *_: os._exit(9)  # type: ignore[attr-defined]
 
 
 def job(options: dict[str, Any]) -> tuple[int, str]:

@@ -154,7 +154,7 @@ def _run(
 
 def _plant(where: str, nth: int) -> None:
     """Kill this process as it comes to a place for the nth time, or spoil what it does there."""
-    from fastdissect import distributed, merging, running, sharding
+    from fastdissect import distributed, merging, running, shard_running
 
     if where == "impatient":
         distributed.PATIENCE = 0.5
@@ -164,7 +164,7 @@ def _plant(where: str, nth: int) -> None:
         "batch": (running.Run, "_one_batch"),
         "nan": (running.Run, "_one_batch"),
         "exchange": (distributed.Exchange, "_tell"),
-        "end": (sharding, "write_shard"),
+        "end": (shard_running, "write_shard"),
         "merge": (merging, "conclude"),
     }[where]
     original, calls = getattr(owner, name), 0

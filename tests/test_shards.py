@@ -16,7 +16,7 @@ from cli_cases import needs_signals
 from torch import nn
 
 import fastdissect.pilot as pilots
-from fastdissect import sharding, sifting
+from fastdissect import shard_running, sifting
 from fastdissect.dissection import dissect
 from fastdissect.errors import DataError, FastdissectError, OutputError, SettingError
 from fastdissect.merging import merge
@@ -198,14 +198,14 @@ def test_a_later_round_over_other_activations_is_refused(tmp_path: Path) -> None
     assert not merges(out)
     run_shards(out, 2, [1])
     with pytest.MonkeyPatch.context() as patch:
-        original = sharding._parts
+        original = shard_running._parts
 
         def other(run: Any) -> Any:
             for collector in run.collectors.values():
                 collector.checksums[-1] ^= 1
             return original(run)
 
-        patch.setattr(sharding, "_parts", other)
+        patch.setattr(shard_running, "_parts", other)
         run_shards(out, 2, [2])
     with pytest.raises(OutputError, match=r"2-of-2.*expected layer '0' to give what it gave before"):
         merge(out, progress=False)
