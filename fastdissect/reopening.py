@@ -15,6 +15,7 @@ import torch
 from fastdissect.batches import BatchSource
 from fastdissect.datasets import Dataset, open_dataset
 from fastdissect.datasets.labelled import without_unlabelled
+from fastdissect.datasets.opening import has_path
 from fastdissect.errors import DataError, FastdissectError, ModelError
 from fastdissect.models import LoadedModel, Preprocessing, load_model
 from fastdissect.recorded import recorded_input, recorded_key
@@ -30,8 +31,6 @@ __all__ = [
     "reopen_data",
     "reopen_model",
 ]
-
-_ON_DISK = ("broden", "folder")  # data sets whose name has a path
 
 
 class Reopened(NamedTuple):
@@ -150,7 +149,7 @@ def recorded_data(d: Dissection) -> Dataset:
     spec = str(d.run.get("data", ""))
     scheme, _, path = spec.partition(":")
     started = d.run.get("folder")
-    if started and scheme in _ON_DISK and path and not path.startswith("~"):
+    if started and has_path(spec) and path and not path.startswith("~"):
         try:
             return open_dataset(f"{scheme}:{Path(str(started)) / path}")
         except FastdissectError:

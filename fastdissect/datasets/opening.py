@@ -8,35 +8,52 @@ Options are `key=value`, separated by commas; behind a path they follow a questi
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import re
-from collections.abc import Callable, Mapping
+import types
+import typing
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fastdissect.datasets.broden import Broden
-from fastdissect.datasets.folder import Folder
 from fastdissect.datasets.protocol import Dataset
-from fastdissect.datasets.shapes import Shapes
 from fastdissect.errors import SettingError, nearest
 
-__all__ = ["open_dataset"]
+__all__ = ["dataset_forms", "has_path", "open_dataset"]
 
 
 class _Reader(NamedTuple):
-    make: Callable[..., Dataset]
-    has_path: bool
-    options: Mapping[str, type]
+    """Where a reader is. Its constructor's arguments, after the path, are its options."""
+
+    place: str  # module:class below fastdissect.datasets; imported when it is asked for
     form: str
+    has_path: bool = True
+
+    def make(self) -> type[Dataset]:
+        module, _, name = self.place.partition(":")
+        found: type[Dataset] = getattr(importlib.import_module(f"fastdissect.datasets.{module}"), name)
+        return found
+
+    def options(self) -> Mapping[str, type]:
+        """{name: int, float, bool or str}."""
+        init = self.make().__init__
+        hints = typing.get_type_hints(init)
+        names = list(inspect.signature(init).parameters)[2 if self.has_path else 1 :]
+        return {name: _plain_type(hints[name]) for name in names}
+
+
+def _plain_type(hint: Any) -> type:
+    """`int | None` -> int."""
+    if isinstance(hint, types.UnionType):
+        hint = next(part for part in typing.get_args(hint) if part is not type(None))
+    return hint if hint in (int, float, bool) else str
 
 
 _READERS = {
-    "broden": _Reader(
-        Broden, True, {"split": str, "index_file": str, "max_pixels": int}, "broden:PATH[?split=train|val]"
-    ),
-    "folder": _Reader(Folder, True, {"max_pixels": int}, "folder:PATH"),
-    "shapes": _Reader(
-        Shapes, False, {"images": int, "size": int, "seed": int}, "shapes[:images=500,size=112,seed=0]"
-    ),
+    "broden": _Reader("broden:Broden", "broden:PATH[?split=train|val]"),
+    "folder": _Reader("folder:Folder", "folder:PATH"),
+    "shapes": _Reader("shapes:Shapes", "shapes[:images=500,size=112,seed=0]", has_path=False),
 }
 
 # Only what looks like options is taken for them, so that a folder may have a question mark in its name.
@@ -60,7 +77,7 @@ def open_dataset(spec: str | Dataset) -> Dataset:
     """
     if isinstance(spec, Dataset):
         return spec
-    forms = ", ".join(reader.form for reader in _READERS.values())
+    forms = ", ".join(dataset_forms())
     if not isinstance(spec, str):
         raise SettingError(f"expected a data set or its name ({forms}), got {type(spec).__name__}.")
     scheme, colon, rest = spec.partition(":")
@@ -71,27 +88,53 @@ def open_dataset(spec: str | Dataset) -> Dataset:
         hint = f' For this folder write "broden:{spec}" or "folder:{spec}".' if is_folder else ""
         raise SettingError(f"unknown data set {spec!r}; expected {forms}{nearest(scheme, _READERS)}.{hint}")
     reader = _READERS[scheme]
+    make = reader.make()
     if not reader.has_path:
-        return reader.make(**_parse_options(rest.removeprefix("?"), reader, spec))
+        return make(**_parse_options(rest.removeprefix("?"), reader, spec))
     match = _OPTIONS_BEHIND_PATH.fullmatch(rest)
     path, options = match.groups() if match else (rest, "")
     if not path:
         raise SettingError(f"{spec!r} names no folder; expected {reader.form}.")
-    return reader.make(path, **_parse_options(options, reader, spec))
+    return make(path, **_parse_options(options, reader, spec))
+
+
+def dataset_forms() -> tuple[str, ...]:
+    """How the data sets are written that can be opened by name."""
+    return tuple(reader.form for reader in _READERS.values())
+
+
+def has_path(spec: str) -> bool:
+    """Whether a name is that of files, by its scheme.
+
+    >>> has_path("broden:/data/broden1_224"), has_path("shapes:images=3")
+    (True, False)
+    """
+    scheme = spec.partition(":")[0].partition("?")[0]
+    return scheme in _READERS and _READERS[scheme].has_path
 
 
 def _parse_options(text: str, reader: _Reader, spec: str) -> dict[str, Any]:
-    options: dict[str, Any] = {}
+    known, options = reader.options(), dict[str, Any]()
     for item in text.split(",") if text else []:
         key, equals, value = item.partition("=")
-        if not equals or key not in reader.options:
+        if not equals or key not in known:
             raise SettingError(
-                f"unknown option {item!r} in {spec!r}; expected key=value with {', '.join(reader.options)}"
-                f"{nearest(key, reader.options)}."
+                f"unknown option {item!r} in {spec!r}; expected key=value with {', '.join(known)}"
+                f"{nearest(key, known)}."
             )
         if key in options:
             raise SettingError(f"option {key!r} comes twice in {spec!r}.")
-        if reader.options[key] is int and not re.fullmatch(r"[0-9]{1,18}", value):
-            raise SettingError(f"option {key!r} in {spec!r} is {value!r}; expected a whole number.")
-        options[key] = reader.options[key](value)
+        options[key] = _value(known[key], value, f"option {key!r} in {spec!r}")
     return options
+
+
+def _value(kind: type, text: str, what: str) -> Any:
+    if kind is bool:
+        if text not in ("yes", "no"):
+            raise SettingError(f"{what} is {text!r}; expected yes or no.")
+        return text == "yes"
+    if kind is int and not re.fullmatch(r"[0-9]{1,18}", text):
+        raise SettingError(f"{what} is {text!r}; expected a whole number.")
+    if kind is float and not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text):
+        raise SettingError(f"{what} is {text!r}; expected a number such as 0.5.")
+    return kind(text)

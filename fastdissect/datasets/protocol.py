@@ -7,11 +7,14 @@ in worker processes, so an instance must survive `fork` and pickling (hold paths
 from __future__ import annotations
 
 import abc
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastdissect.datasets.relations import Relation
 from fastdissect.types import Concepts, LabelChannel
 
 __all__ = ["Dataset"]
@@ -22,6 +25,8 @@ class Dataset(abc.ABC):
 
     name: str  # the spec that opens it again, e.g. "broden:/data/broden1_224"
     concepts: Concepts
+    relations: tuple[Relation, ...] = ()  # between labels, where the set states any
+    synonyms: Mapping[str, tuple[str, ...]] = MappingProxyType({})  # label name -> its other names
 
     @abc.abstractmethod
     def __len__(self) -> int:
