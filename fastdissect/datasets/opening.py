@@ -54,6 +54,14 @@ _READERS = {
     "broden": _Reader("broden:Broden", "broden:PATH[?split=train|val]"),
     "folder": _Reader("folder:Folder", "folder:PATH"),
     "shapes": _Reader("shapes:Shapes", "shapes[:images=500,size=112,seed=0]", has_path=False),
+    "coco": _Reader("coco.instances:Coco", "coco:ANNOTATIONS.json[?images=FOLDER]"),
+    "coco-panoptic": _Reader(
+        "coco.panoptic:CocoPanoptic", "coco-panoptic:PANOPTIC.json[?images=FOLDER,masks=FOLDER]"
+    ),
+    "coco-stuff": _Reader("coco.stuff:CocoStuff", "coco-stuff:MASKS[?images=FOLDER]"),
+    "lvis": _Reader("coco.lvis:Lvis", "lvis:ANNOTATIONS.json[?images=FOLDER]"),
+    "paco": _Reader("coco.paco:Paco", "paco:ANNOTATIONS.json[?images=FOLDER,attributes=finest|all|none]"),
+    "sa1b": _Reader("coco.sa1b:Sa1b", "sa1b:PATH[?labels=FILE.csv]"),
 }
 
 # Only what looks like options is taken for them, so that a folder may have a question mark in its name.
