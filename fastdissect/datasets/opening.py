@@ -62,6 +62,15 @@ _READERS = {
     "lvis": _Reader("coco.lvis:Lvis", "lvis:ANNOTATIONS.json[?images=FOLDER]"),
     "paco": _Reader("coco.paco:Paco", "paco:ANNOTATIONS.json[?images=FOLDER,attributes=finest|all|none]"),
     "sa1b": _Reader("coco.sa1b:Sa1b", "sa1b:PATH[?labels=FILE.csv]"),
+    "ade20k": _Reader("ade20k.full:Ade20k", "ade20k:PATH[?split=training]"),
+    "ade20k-150": _Reader("ade20k.scene_parsing:SceneParsing150", "ade20k-150:PATH[?split=training]"),
+    "voc": _Reader("pascal.segmentation:Voc", "voc:PATH[?split=trainval]"),
+    "voc-context": _Reader("pascal.context:VocContext", "voc-context:PATH"),
+    "voc-parts": _Reader("pascal.parts:VocParts", "voc-parts:PATH"),
+    "cityscapes": _Reader("cityscapes:Cityscapes", "cityscapes:PATH[?split=val]"),
+    "dtd": _Reader("dtd:Dtd", "dtd:PATH"),
+    "opensurfaces": _Reader("opensurfaces:OpenSurfaces", "opensurfaces:PATH"),
+    "imagenet-s": _Reader("imagenet_s:ImageNetS", "imagenet-s:PATH"),
 }
 
 # Only what looks like options is taken for them, so that a folder may have a question mark in its name.

@@ -1,0 +1,3 @@
+"""PASCAL VOC: segmentation, Context, and Parts."""
+
+from __future__ import annotations
