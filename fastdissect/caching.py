@@ -1,10 +1,11 @@
 """The plane cache: packed masks of a data set, kept between runs and checked by content.
 
-    CACHE/planes/<key>/   planes.npz, words.u64, stamps.u64
+    CACHE/planes/<key>/   planes.npz, words.u64, stamps.u64, meta.json (what it is, when it was used last)
 
 The key is a digest of what defines the planes: the data set's fingerprint, its images' names, the masks' size
 and how repeated labels count. A file whose stamp is another one since is packed again and compared: equal
-content passes, other content throws the entry away. Nothing is trusted by name.
+content passes, other content throws the entry away. Nothing is trusted by name. When an entry is kept, those used
+longest ago are removed until the cache is within its limit (cache_entries.py).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastdissect.batches import DatasetBatches
+from fastdissect.cache_entries import cache_limit, make_room, mark_used
 from fastdissect.errors import FastdissectError
 from fastdissect.files import write_bytes
 from fastdissect.masks import image_planes
@@ -60,6 +62,9 @@ class PlaneCache:
 
     Args:
         folder: the cache folder; None: nothing is kept.
+
+    Raises:
+        SettingError: FASTDISSECT_CACHE_LIMIT is no size.
     """
 
     def __init__(self, folder: Path | None, source: DatasetBatches) -> None:
@@ -70,6 +75,7 @@ class PlaneCache:
             digest.update(source.image_name(index).encode(errors="surrogateescape") + b"\0")
         self.key = digest.hexdigest()
         self.entry = None if folder is None else folder / "planes" / self.key
+        self.limit = None if folder is None else cache_limit()
 
     def find(self) -> PlaneStore | None:
         """The whole, unchanged planes; None where they must be packed (again)."""
@@ -79,6 +85,7 @@ class PlaneCache:
             store = PlaneStore(self.entry)
             stamps = np.fromfile(self.entry / "stamps.u64", np.uint64)
             if len(store) == len(stamps) == self.source.images and self._is_unchanged(store, stamps):
+                self._mark_used(self.entry)
                 return store
         except (FastdissectError, OSError) as error:
             log.debug("cached planes cannot be used and are packed again: %s", error)
@@ -120,7 +127,13 @@ class PlaneCache:
                 except OSError:
                     shutil.copyfile(store.folder / name, beside / name)
             (beside / "stamps.u64").write_bytes(stamps.tobytes())
+            self._mark_used(beside)
             beside.rename(self.entry)
+            if self.limit is not None:
+                make_room(self.entry.parent.parent, self.limit, keep=self.entry)
         except OSError as error:
             log.info("packed masks are not cached in %s: %s", self.entry.parent, error)
             shutil.rmtree(beside, ignore_errors=True)
+
+    def _mark_used(self, entry: Path) -> None:
+        mark_used(entry, self.source.name, self.source.images, self.source.mask_size)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pathlib
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,10 @@ from PIL import Image
 
 from fastdissect import caching
 from fastdissect.batches import DatasetBatches
+from fastdissect.cache_entries import cache_limit, clear, list_entries, make_room
 from fastdissect.caching import PlaneCache, cache_folder
 from fastdissect.datasets import Broden, open_dataset, write_broden
+from fastdissect.errors import SettingError
 from fastdissect.packing import columns_of, join_planes
 from fastdissect.plane_files import PlaneStore, PlaneWriter
 from fastdissect.stamps import stamp_of
@@ -237,3 +240,121 @@ def test_the_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert cache_folder() == tmp_path
     monkeypatch.delenv("FASTDISSECT_CACHE")
     assert cache_folder().name == "fastdissect"
+
+
+# how much is kept
+
+
+def entry_of(tmp_path: Path, broden: Path, size: int, used: float) -> PlaneCache:
+    """An entry that was used last so many seconds after the epoch."""
+    cache = PlaneCache(tmp_path / "cache", source_of(broden, mask_size=(size, size)))
+    fill(cache, tmp_path / f"work{size}")
+    assert cache.entry is not None
+    os.utime(cache.entry / "meta.json", (used, used))
+    return cache
+
+
+def test_entries_are_listed_with_what_they_are(tmp_path: Path, broden: Path) -> None:
+    assert list_entries(tmp_path / "cache") == []
+    old, new = entry_of(tmp_path, broden, 16, 1e9), entry_of(tmp_path, broden, 20, 1.1e9)
+    found = list_entries(tmp_path / "cache")
+    assert [entry.folder for entry in found] == [new.entry, old.entry]
+    assert [entry.mask_size for entry in found] == [(20, 20), (16, 16)]
+    assert {(entry.name, entry.images) for entry in found} == {(f"broden:{broden}", IMAGES)}
+    assert found[0].used == 1.1e9
+    assert found[0].bytes == sum(p.stat().st_size for p in new.entry.iterdir())  # type: ignore[union-attr]
+    assert old.find() is not None
+    assert [entry.folder for entry in list_entries(tmp_path / "cache")] == [old.entry, new.entry]
+
+
+@pytest.mark.parametrize("meta", [None, b"{", b"[]", b'{"name": "x", "images": null, "mask_size": [1]}'])
+def test_entries_of_an_older_version_still_work(tmp_path: Path, broden: Path, meta: bytes | None) -> None:
+    cache = entry_of(tmp_path, broden, 16, 1e9)
+    assert cache.entry is not None
+    path = cache.entry / "meta.json"
+    path.unlink() if meta is None else path.write_bytes(meta)
+    (entry,) = list_entries(tmp_path / "cache")
+    assert (entry.name, entry.images, entry.mask_size) == ("", None, None)
+    assert cache.find() is not None
+    (entry,) = list_entries(tmp_path / "cache")
+    assert entry.images == (IMAGES if meta is None else None)
+
+
+def test_room_is_made_of_what_was_used_longest_ago(
+    tmp_path: Path, broden: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caches = [entry_of(tmp_path, broden, size, 1e9 + size) for size in (16, 18, 20)]
+    sizes = [entry.bytes for entry in reversed(list_entries(tmp_path / "cache"))]
+    assert make_room(tmp_path / "cache", sum(sizes)) == []
+    with caplog.at_level("INFO", "fastdissect"):
+        removed = make_room(tmp_path / "cache", sum(sizes) - 1)
+    assert [entry.folder for entry in removed] == [caches[0].entry]
+    assert "1 entries used longest ago were removed" in caplog.text
+    # The one in use stays, however old it is and whatever it takes.
+    removed = make_room(tmp_path / "cache", 0, keep=caches[1].entry)
+    assert [entry.folder for entry in removed] == [caches[2].entry]
+    assert caches[1].find() is not None
+    assert make_room(tmp_path / "cache", 0, keep=caches[1].entry) == []
+    assert sorted(p.name for p in (tmp_path / "cache" / "planes").iterdir()) == [caches[1].key]
+
+
+def test_keeping_an_entry_makes_room(
+    tmp_path: Path, broden: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = entry_of(tmp_path, broden, 16, 1e9)
+    monkeypatch.setenv("FASTDISSECT_CACHE_LIMIT", "1")
+    with caplog.at_level("INFO", "fastdissect"):
+        second = entry_of(tmp_path, broden, 18, 2e9)
+    assert [entry.folder for entry in list_entries(tmp_path / "cache")] == [second.entry]
+    assert "FASTDISSECT_CACHE_LIMIT" in caplog.text
+    assert first.find() is None
+    monkeypatch.setenv("FASTDISSECT_CACHE_LIMIT", "none")
+    entry_of(tmp_path, broden, 20, 3e9)
+    assert len(list_entries(tmp_path / "cache")) == 2
+
+
+def test_planes_in_use_survive_the_removal_of_their_entry(tmp_path: Path, broden: Path) -> None:
+    cache = entry_of(tmp_path, broden, 16, 1e9)
+    found = cache.find()
+    assert found is not None
+    before = np.array(found.block(0, IMAGES).words)
+    assert len(make_room(tmp_path / "cache", 0)) == 1
+    np.testing.assert_array_equal(found.block(0, IMAGES).words, before)
+    assert cache.find() is None
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", 20 * 1000**3),
+        ("none", None),
+        ("0", 0),
+        ("1500", 1500),
+        ("2.5GB", 2_500_000_000),
+        ("1 MiB", 1 << 20),
+        ("3k", 3000),
+    ],
+)
+def test_limits(monkeypatch: pytest.MonkeyPatch, text: str, expected: int | None) -> None:
+    monkeypatch.setenv("FASTDISSECT_CACHE_LIMIT", text)
+    assert cache_limit() == expected
+
+
+@pytest.mark.parametrize("text", ["much", "-1", "GB", "1e9", "5 cows", "nan"])
+def test_limits_that_are_none(
+    tmp_path: Path, broden: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setenv("FASTDISSECT_CACHE_LIMIT", text)
+    with pytest.raises(SettingError, match="FASTDISSECT_CACHE_LIMIT is"):
+        PlaneCache(tmp_path / "cache", source_of(broden))  # before a run begins
+    PlaneCache(None, source_of(broden))
+
+
+def test_what_a_killed_process_left_is_swept(tmp_path: Path, broden: Path) -> None:
+    cache = entry_of(tmp_path, broden, 16, 1e9)
+    planes = tmp_path / "cache" / "planes"
+    for name, age in ((".new.1", 0), (".old.2", 4000)):
+        (planes / name).mkdir()
+        os.utime(planes / name, (time.time() - age,) * 2)
+    assert [entry.folder for entry in clear(tmp_path / "cache")] == [cache.entry]
+    assert [path.name for path in planes.iterdir()] == [".new.1"]

@@ -33,6 +33,8 @@ def test_check_of_some_images(tmp_path: Path) -> None:
     result = call("data", "check", "shapes:images=9,size=32", "--images", 4)
     assert "9 images, 4 of them checked" in result.output
     assert "32 x 32 (4)" in result.output
+    assert "images a second, one process" in result.output
+    assert "masks of another size" not in result.output
 
 
 def test_problems_end_with_1(tmp_path: Path) -> None:
@@ -43,6 +45,7 @@ def test_problems_end_with_1(tmp_path: Path) -> None:
     broken.write_bytes(broken.read_bytes()[:60])
     result = call("data", "check", f"broden:{home}")
     assert result.exit_code == 1
+    assert "masks of another size than their image: 5 images, such as 16 x 16 of 32 x 32 (5)" in result.output
     assert "1 images with problems" in result.output
     assert broken.name in result.output
     assert "Traceback" not in result.output
@@ -61,5 +64,5 @@ def test_write_and_read_back(tmp_path: Path) -> None:
 
 def test_a_data_set_that_is_none(tmp_path: Path) -> None:
     assert "has no folder images/" in failure(call("data", "check", f"folder:{tmp_path / 'nope'}"))
-    assert "expected broden:PATH" in failure(call("data", "check", "coco:x"))
+    assert "expected broden:PATH" in failure(call("data", "check", "cocoa:x"))
     assert f"folder:{tmp_path}" in failure(call("data", "check", tmp_path))

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from fastdissect.datasets import Broden, Shapes, check_dataset, write_broden
+from fastdissect.datasets.overlays import _colour, _overlay
 from fastdissect.datasets.tallying import LabelTally
 from fastdissect.errors import DataError, OutputError, SettingError
 from fastdissect.types import LabelChannel
@@ -130,3 +131,54 @@ def test_names_from_outside_are_drawn_harmlessly(home: Path, tmp_path: Path) -> 
     report = check_dataset(Broden(home), out=tmp_path / "sheet.png")
     assert report.ok
     assert report.overlays is not None
+
+
+class Nested(Shapes):
+    """Masks of half the size, and three channels of one category over one another."""
+
+    def read_labels(self, index: int):
+        house, door, knob = (np.zeros((20, 20), np.uint16) for _ in range(3))
+        house[2:18, 2:18], door[6:18, 6:14], knob[10:14, 8:12] = 1, 2, 3
+        return LabelChannel(0, house), LabelChannel(0, door), LabelChannel(0, knob)
+
+
+def test_masks_of_another_size_and_the_speed_are_reported() -> None:
+    report = check_dataset(Nested(images=3, size=40))
+    assert report.resized == {((40, 40), (20, 20)): 3}
+    assert report.resized_images == 3
+    assert report.seconds > 0
+    assert check_dataset(Shapes(images=2, size=16)).resized == {}
+
+
+def test_the_sheet_hides_no_channel(tmp_path: Path) -> None:
+    data = Nested(images=1, size=40)
+    sheet = tmp_path / "sheet.png"
+    check_dataset(data, overlays=1, out=sheet)
+    with Image.open(sheet) as image:
+        tile = np.asarray(image).astype(int)[8:184, 8 + 184 : 8 + 184 + 176]
+
+    def hues(rows: slice, columns: slice) -> set[int]:
+        """Which labels' colours occur, outlines left out, by the nearest of them."""
+        colours = np.array([_colour(number) for number in (1, 2, 3)])
+        area = tile[rows, columns].reshape(-1, 3)
+        grey = 110 + 0.45 * data.read_image(0)[0].mean()
+        wanted = 0.65 * colours + 0.35 * grey
+        near = area[area.sum(axis=1) > 0.75 * wanted.sum(axis=1).min()]
+        return set((np.abs(near[:, None] - wanted).sum(axis=2).argmin(axis=1) + 1).tolist())
+
+    # 176 / 20 = 8.8 pixels of the tile a pixel of the mask
+    assert hues(slice(24, 48), slice(24, 150)) == {1}
+    assert hues(slice(60, 84), slice(60, 116)) == {1, 2}
+    assert hues(slice(94, 118), slice(76, 100)) == {1, 2, 3}
+
+
+def test_a_label_that_two_channels_repeat_is_one_stripe() -> None:
+    shown = np.full((20, 20, 3), 90, np.uint8)
+    ones, two = np.ones((10, 10), np.uint8), np.full((10, 10), 2, np.uint8)
+    once, numbers = _overlay(shown, [ones, two])
+    twice, same = _overlay(shown, [ones, ones, two, 1])
+    assert np.array_equal(once, twice)
+    assert numbers == same == [1, 2]
+    empty, none = _overlay(shown, [])
+    assert none == []
+    assert (empty == empty[0, 0, 0]).all()

@@ -14,21 +14,26 @@ from __future__ import annotations
 from fastdissect.datasets.broden import Broden
 from fastdissect.datasets.check import DatasetReport, check_dataset
 from fastdissect.datasets.folder import Folder
+from fastdissect.datasets.merging import Merged, merge_datasets
 from fastdissect.datasets.opening import open_dataset
 from fastdissect.datasets.protocol import Dataset
 from fastdissect.datasets.resize import resize_image, resize_labels
 from fastdissect.datasets.shapes import Shapes
 from fastdissect.datasets.writing import write_broden
+from fastdissect.datasets.writing_folder import write_folder
 
 __all__ = [
     "Broden",
     "Dataset",
     "DatasetReport",
     "Folder",
+    "Merged",
     "Shapes",
     "check_dataset",
+    "merge_datasets",
     "open_dataset",
     "resize_image",
     "resize_labels",
     "write_broden",
+    "write_folder",
 ]

@@ -1,6 +1,6 @@
 """Broden 1.1 on disk, and every data set in its format.
 
-    broden1_224/  index.csv  category.csv  label.csv  c_<category>.csv  images/...
+    broden1_224/  index.csv  category.csv  label.csv  c_<category>.csv  images/...  relations.csv (ours, optional)
 
 Source: Bau et al., "Network Dissection", CVPR 2017; format as the released loadseg.py and joinseg.py read and
 write it. Unlike those loaders, this reader keeps images without any label (`Profile.unlabelled` says whether they run).
@@ -19,7 +19,7 @@ from fastdissect.datasets.files import digest, read_file
 from fastdissect.datasets.index import read_index
 from fastdissect.datasets.paths import EnclosedPaths
 from fastdissect.datasets.protocol import Dataset
-from fastdissect.datasets.vocabulary import MAX_LABEL, read_vocabulary
+from fastdissect.datasets.vocabulary import MAX_LABEL, read_relations, read_vocabulary
 from fastdissect.errors import DataError, SettingError, nearest
 from fastdissect.types import LabelChannel
 
@@ -69,7 +69,9 @@ class Broden(Dataset):
             raise SettingError(f"max_pixels is {max_pixels}; expected at least 1.")
         self.max_pixels = max_pixels
         index = read_index(self.path, max_pixels, index_file)
-        self.concepts, tables = read_vocabulary(self.path, set(index.categories))
+        self.concepts, tables, self.synonyms = read_vocabulary(self.path, set(index.categories))
+        self.relations, more = read_relations(self.path)
+        tables += more
         self._known = np.zeros(MAX_LABEL + 1, dtype=np.bool_)
         self._known[self.concepts.numbers] = True
         self._known[0] = True

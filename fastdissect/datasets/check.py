@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +42,14 @@ class DatasetReport:
     problems: tuple[str, ...]  # the first 50
     problem_count: int
     overlays: Path | None  # the contact sheet
+    resized: Mapping[tuple[tuple[int, int], tuple[int, int]], int] = field(default_factory=dict)
+    """Images with a mask of another size: (height, width) of image and mask -> images."""
+    seconds: float = 0.0  # for reading images and labels, and counting them
+
+    @property
+    def resized_images(self) -> int:
+        """Images that have a mask of another size than their own."""
+        return sum(self.resized.values())
 
     @property
     def ok(self) -> bool:
@@ -83,6 +92,8 @@ def check_dataset(
     tally = LabelTally(dataset.concepts)
     concept_images = np.zeros(len(dataset.concepts), dtype=np.int64)
     sizes: Counter[tuple[int, int]] = Counter()
+    resized: Counter[tuple[tuple[int, int], tuple[int, int]]] = Counter()
+    started = time.perf_counter()
     problems: list[str] = []
     problem_count = unlabelled = 0
     good: list[int] = []
@@ -90,7 +101,7 @@ def check_dataset(
         try:
             pixels, _ = dataset.read_image(index)
             height, width, _ = pixels.shape
-            channels, size = _at_one_size(dataset.read_labels(index), (height, width))
+            channels, size, other = _at_one_size(dataset.read_labels(index), (height, width))
             before = tally.images.copy()
             tally.add(channels, size)
         except DataError as error:
@@ -102,9 +113,12 @@ def check_dataset(
             concept_images += found
             unlabelled += not found.any()
             sizes[(height, width)] += 1
+            if other is not None:
+                resized[(height, width), other] += 1
             good.append(index)
         if progress is not None:
             progress(index + 1, total)
+    seconds = time.perf_counter() - started
     sheet = None
     if out is not None and overlays and good:
         chosen = [good[i * len(good) // min(overlays, len(good))] for i in range(min(overlays, len(good)))]
@@ -124,14 +138,20 @@ def check_dataset(
         problems=tuple(problems),
         problem_count=problem_count,
         overlays=sheet,
+        resized=dict(resized),
+        seconds=seconds,
     )
 
 
 def _at_one_size(
     channels: tuple[LabelChannel, ...], image: tuple[int, int]
-) -> tuple[tuple[LabelChannel, ...], tuple[int, int]]:
-    """Bring an image's label maps to the size of the first, once each has been held against the image."""
-    size = None
+) -> tuple[tuple[LabelChannel, ...], tuple[int, int], tuple[int, int] | None]:
+    """Bring an image's label maps to the size of the first, once each has been held against the image.
+
+    Returns:
+        The channels, their size, and the size of the first map that has another one than the image.
+    """
+    size = other = None
     same = []
     for channel in channels:
         if isinstance(channel.labels, int):
@@ -143,5 +163,7 @@ def _at_one_size(
                 f"a mask is {shape[0]} x {shape[1]} and the image {image[0]} x {image[1]}; expected the same aspect."
             )
         size = size or shape
+        if other is None and shape != image:
+            other = shape
         same.append(LabelChannel(channel.category, resize_labels(channel.labels, size)))
-    return tuple(same), size or (max(1, image[0] // 2), max(1, image[1] // 2))
+    return tuple(same), size or (max(1, image[0] // 2), max(1, image[1] // 2)), other

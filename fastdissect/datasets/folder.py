@@ -1,10 +1,11 @@
 """`folder:PATH`, the simplest format: a folder of images, a folder of masks a category, a list of labels.
 
-    labels.csv                        number,name,category
+    labels.csv                        number,name,category and, optional, synonyms separated by ";"
     images/any/where/photo.jpg
     masks/<category>/any/where/photo.png       8- or 16-bit grey: the label number, 0 = unlabelled
     masks/<category>/any/where/photo.2.png     further channels, where labels overlap
     image_labels.csv                  image,label     labels of whole images (optional)
+    relations.csv                     child,parent,kind: part-of or is-a (optional)
 
 Our own format; docs/datasets.md states it in full.
 """
@@ -23,11 +24,17 @@ from fastdissect.datasets.decoding import (
     image_size,
 )
 from fastdissect.datasets.files import digest, read_file
-from fastdissect.datasets.folder_tables import list_files, match_masks, read_image_labels, read_labels
+from fastdissect.datasets.folder_tables import (
+    list_files,
+    match_masks,
+    read_image_labels,
+    read_labels,
+    read_synonyms,
+)
 from fastdissect.datasets.index import same_aspect
 from fastdissect.datasets.protocol import Dataset
 from fastdissect.datasets.tables import read_table
-from fastdissect.datasets.vocabulary import MAX_LABEL
+from fastdissect.datasets.vocabulary import MAX_LABEL, read_relations
 from fastdissect.errors import DataError, SettingError
 from fastdissect.types import LabelChannel
 
@@ -61,6 +68,7 @@ class Folder(Dataset):
         self.max_pixels = max_pixels
         self.name = f"folder:{self.path}" + (f"?max_pixels={max_pixels}" if max_pixels != MAX_PIXELS else "")
         self.concepts, tables = read_labels(self.path / "labels.csv")
+        self.synonyms = read_synonyms(self.path / "labels.csv")
         self._images = [n for n in list_files(self.path / "images") if n.lower().endswith(_SUFFIXES)]
         if not self._images:
             raise DataError(f"{self.path / 'images'} holds no image ({', '.join(_SUFFIXES)}).")
@@ -70,6 +78,8 @@ class Folder(Dataset):
             table = read_table(self.path / "image_labels.csv", ["image", "label"])
             self._whole = read_image_labels(table, self._images, self.concepts)
             tables.append(table)
+        self.relations, more = read_relations(self.path)
+        tables += more
         self._known = np.zeros(MAX_LABEL + 1, dtype=np.bool_)
         self._known[self.concepts.numbers] = True
         self._known[0] = True

@@ -7,11 +7,11 @@ import re
 from pathlib import Path
 
 from fastdissect.datasets.tables import Table, read_table, whole_number
-from fastdissect.datasets.vocabulary import MAX_LABEL, make_concepts
+from fastdissect.datasets.vocabulary import MAX_LABEL, make_concepts, split_synonyms
 from fastdissect.errors import DataError, nearest
 from fastdissect.types import Concepts
 
-__all__ = ["list_files", "match_masks", "read_image_labels", "read_labels"]
+__all__ = ["list_files", "match_masks", "read_image_labels", "read_labels", "read_synonyms"]
 
 _CHANNEL = re.compile(r"(.+)\.([0-9]{1,3})")
 
@@ -46,6 +46,21 @@ def read_labels(path: Path) -> tuple[Concepts, list[Table]]:
     if not labels:
         raise DataError(f"{path} lists no label; expected lines such as 1,cat,object.")
     return make_concepts(labels, tuple(categories)), [table]
+
+
+def read_synonyms(path: Path) -> dict[str, tuple[str, ...]]:
+    """Read the column `synonyms` of labels.csv, where it has one: {label name: its other names}."""
+    table = read_table(path, ["name"])
+    if "synonyms" not in table.columns:
+        return {}
+    where, also = table.columns.index("name"), table.columns.index("synonyms")
+    found: dict[str, tuple[str, ...]] = {}
+    for _, fields in table.rows():
+        name = fields[where]
+        others = split_synonyms(fields[also], name)
+        if others:
+            found[name] = tuple(dict.fromkeys((*found.get(name, ()), *others)))
+    return found
 
 
 def match_masks(

@@ -6,14 +6,16 @@ Source of the format: Bau et al., "Network Dissection", CVPR 2017, as the releas
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
 from fastdissect.datasets.tallying import LabelTally
+from fastdissect.errors import DataError
 
-__all__ = ["write_label_tables", "write_table"]
+__all__ = ["synonyms_cell", "write_label_tables", "write_table"]
 
 
 def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str | int | float]]) -> None:
@@ -24,7 +26,24 @@ def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str 
         writer.writerows(rows)
 
 
-def write_label_tables(folder: Path, tally: LabelTally) -> None:
+def synonyms_cell(synonyms: Mapping[str, Sequence[str]], name: str) -> str:
+    """A label's other names, separated by ";".
+
+    Raises:
+        DataError: one of them has a ";" in it.
+    """
+    others = synonyms.get(name, ())
+    for other in others:
+        if ";" in other:
+            raise DataError(
+                f"{other!r}, a synonym of {name!r}, holds ';', which separates synonyms. Rename it."
+            )
+    return ";".join(others)
+
+
+def write_label_tables(
+    folder: Path, tally: LabelTally, synonyms: Mapping[str, Sequence[str]] = MappingProxyType({})
+) -> None:
     """Write the tables of all labels; one that never occurs is listed, with its primary category.
 
     Frequency is the number of images that hold the label, coverage the sum of the fractions of their area;
@@ -55,7 +74,10 @@ def write_label_tables(folder: Path, tally: LabelTally) -> None:
         counts = [(int(tally.images[c, i]), i) for i, columns in enumerate(members) if c in columns]
         counts.sort(key=lambda item: (-item[0], item[1]))
         cell = ";".join(f"{concepts.categories[i]}({count})" for count, i in counts)
-        labels.append((number, name, cell, int(tally.images[c].sum()), float(tally.coverage[c].sum()), ""))
+        others = synonyms_cell(synonyms, name)
+        labels.append(
+            (number, name, cell, int(tally.images[c].sum()), float(tally.coverage[c].sum()), others)
+        )
     write_table(folder / "label.csv", ("number", "name", "category", "frequency", "coverage", "syns"), labels)
     categories = [
         (

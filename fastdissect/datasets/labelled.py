@@ -25,6 +25,7 @@ class LabelledImages(Dataset):
     def __init__(self, whole: Dataset, kept: NDArray[np.int64]) -> None:
         self.whole, self.kept = whole, kept
         self.name, self.concepts = whole.name, whole.concepts
+        self.relations, self.synonyms = whole.relations, whole.synonyms
 
     def __len__(self) -> int:
         return len(self.kept)

@@ -6,14 +6,16 @@ Source: Bau et al., "Network Dissection", CVPR 2017, as the released joinseg.py 
 from __future__ import annotations
 
 import hashlib
+import re
 import struct
 from pathlib import PurePosixPath
 
+from fastdissect.datasets.index import FIXED_COLUMNS
 from fastdissect.datasets.paths import escape_reason
 from fastdissect.datasets.protocol import Dataset
 from fastdissect.errors import DataError
 
-__all__ = ["TRAIN", "file_names", "mask_name", "split_fraction"]
+__all__ = ["TRAIN", "check_categories", "file_names", "mask_name", "split_fraction"]
 
 TRAIN = 0.7
 
@@ -29,6 +31,20 @@ def split_fraction(image: str) -> float:
     # md5 is the format's rule, not a safeguard.
     head = hashlib.md5(image.encode(), usedforsecurity=False).digest()[:8]
     return float(struct.unpack(">Q", head)[0]) / 2.0**64
+
+
+def check_categories(dataset: Dataset) -> None:
+    """See that categories can be columns of index.csv and names of folders and files.
+
+    Raises:
+        DataError: one cannot.
+    """
+    for name in dataset.concepts.categories:
+        if not name or name in (".", "..", *FIXED_COLUMNS) or re.search(r"[/\\\0\r\n]", name):
+            raise DataError(
+                f"category {name!r} of {dataset.name} cannot be written: it is empty, no file name, or one of "
+                f"{', '.join(FIXED_COLUMNS)}. Give it another name: `data merge SPEC OUT --category OLD=NEW`."
+            )
 
 
 def file_names(dataset: Dataset) -> list[str]:

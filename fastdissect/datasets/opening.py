@@ -71,6 +71,7 @@ _READERS = {
     "dtd": _Reader("dtd:Dtd", "dtd:PATH"),
     "opensurfaces": _Reader("opensurfaces:OpenSurfaces", "opensurfaces:PATH"),
     "imagenet-s": _Reader("imagenet_s:ImageNetS", "imagenet-s:PATH"),
+    "merged": _Reader("merging.merged_file:MergedFile", "merged:FILE.json"),
 }
 
 # Only what looks like options is taken for them, so that a folder may have a question mark in its name.

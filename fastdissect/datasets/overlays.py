@@ -22,6 +22,7 @@ _TILE = 176  # pixels a side
 _LINE = 14
 _LEGEND_LINES = 6
 _GAP = 8
+_STRIPE = 4  # of a label among others at a pixel
 
 
 def write_overlays(dataset: Dataset, indices: Sequence[int], path: str | Path) -> Path:
@@ -86,21 +87,38 @@ def _fit(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def _overlay(
     shown: NDArray[np.uint8], channels: Sequence[Array | int]
 ) -> tuple[NDArray[np.uint8], list[int]]:
-    """Tint each labelled pixel; later channels (nested parts) lie over earlier ones. Largest label first."""
+    """Tint each labelled pixel, in stripes of all its labels where several channels label it, and draw each label's
+    outline, so that no channel hides another. Also the labels, largest first."""
     grey = (shown.mean(axis=2, keepdims=True) * 0.45 + 110).astype(np.float32)
     tile = np.repeat(grey, 3, axis=2)
-    areas: dict[int, int] = {}
-    for channel in channels:
-        if isinstance(channel, int):
-            areas[channel] = areas.get(channel, 0) + tile.shape[0] * tile.shape[1]
-            tile = 0.5 * tile + 0.5 * np.array(_colour(channel), dtype=np.float32)
-            continue
-        labels = resize_labels(channel, (tile.shape[0], tile.shape[1]))
-        for number in np.unique(labels[labels > 0]).tolist():
-            mask = labels == number
-            areas[number] = areas.get(number, 0) + int(mask.sum())
-            tile[mask] = 0.35 * grey[mask] + 0.65 * np.array(_colour(number), dtype=np.float32)
-    return np.clip(tile, 0, 255).astype(np.uint8), sorted(areas, key=lambda n: (-areas[n], n))
+    size = tile.shape[0], tile.shape[1]
+    if not channels:
+        return tile.astype(np.uint8), []
+    layers = np.stack([_layer(labels, size) for labels in channels])
+    outlines = np.zeros(size, np.bool_)
+    for number, layer in enumerate(layers):
+        outlines[:-1] |= layer[:-1] != layer[1:]
+        outlines[:, :-1] |= layer[:, :-1] != layer[:, 1:]
+        for earlier in layers[:number]:
+            layer[layer == earlier] = 0  # a label that two channels repeat is one stripe
+    labelled = layers > 0
+    depth = labelled.sum(axis=0)
+    stripe = (np.add.outer(np.arange(size[0]), np.arange(size[1])) // _STRIPE) % np.maximum(depth, 1)
+    # Of the labels at a pixel, in the order of the channels, the one whose stripe it is.
+    chosen = np.where(labelled & (labelled.cumsum(axis=0) == stripe + 1), layers, 0).sum(axis=0)
+    numbers, areas = np.unique(layers[labelled], return_counts=True)
+    for number in numbers.tolist():
+        mask = chosen == number
+        tile[mask] = 0.35 * grey[mask] + 0.65 * np.array(_colour(number), dtype=np.float32)
+    tile[outlines] *= 0.45
+    order = sorted(zip(areas.tolist(), numbers.tolist(), strict=True), key=lambda item: (-item[0], item[1]))
+    return np.clip(tile, 0, 255).astype(np.uint8), [number for _, number in order]
+
+
+def _layer(labels: Array | int, size: tuple[int, int]) -> NDArray[np.int64]:
+    if isinstance(labels, int):
+        return np.full(size, labels, np.int64)
+    return resize_labels(labels, size).astype(np.int64)
 
 
 def _colour(number: int) -> tuple[int, int, int]:

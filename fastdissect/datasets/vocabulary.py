@@ -8,17 +8,27 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
+from fastdissect.datasets.relations import Relation
 from fastdissect.datasets.tables import Table, read_table, real_number, whole_number
 from fastdissect.errors import DataError
 from fastdissect.types import Concepts
 
-__all__ = ["MAX_LABEL", "make_concepts", "read_categories", "read_vocabulary"]
+__all__ = [
+    "MAX_LABEL",
+    "make_concepts",
+    "read_categories",
+    "read_relations",
+    "read_vocabulary",
+    "split_synonyms",
+]
 
 MAX_LABEL = 65535  # R + 256 G
 
+_KINDS: dict[str, Literal["part-of", "is-a"]] = {"part-of": "part-of", "is-a": "is-a"}
 _COUNT = re.compile(r"\([0-9]+\)$")
 
 
@@ -58,7 +68,40 @@ def _coverages(folder: Path, category: str) -> tuple[dict[int, float], Table]:
     return found, table
 
 
-def read_vocabulary(folder: Path, used: set[str]) -> tuple[Concepts, list[Table]]:
+def split_synonyms(cell: str, name: str) -> tuple[str, ...]:
+    """The other names of a label, from a cell in which ";" separates them; its own name is none of them.
+
+    >>> split_synonyms("car;auto; automobile", "car")
+    ('auto', 'automobile')
+    """
+    found = dict.fromkeys(item.strip() for item in cell.split(";"))
+    return tuple(item for item in found if item and item != name)
+
+
+def read_relations(folder: Path) -> tuple[tuple[Relation, ...], list[Table]]:
+    """Read relations.csv (child,parent,kind) where the folder has one, and the table that was read.
+
+    Raises:
+        DataError: a column is missing, a name empty, a label its own parent, or a kind that is none.
+    """
+    if not (folder / "relations.csv").exists():
+        return (), []
+    table = read_table(folder / "relations.csv", ["child", "parent", "kind"])
+    where = [table.columns.index(column) for column in ("child", "parent", "kind")]
+    found: dict[Relation, None] = {}
+    for line, fields in table.rows():
+        child, parent, kind = (fields[i] for i in where)
+        if not child or not parent or child == parent:
+            raise DataError(
+                f"{table.place(line)}: expected two different labels; got {child!r} and {parent!r}."
+            )
+        if kind not in _KINDS:
+            raise DataError(f"{table.place(line)}: kind is {kind!r}; expected part-of or is-a.")
+        found[Relation(child, parent, _KINDS[kind])] = None
+    return tuple(found), [table]
+
+
+def read_vocabulary(folder: Path, used: set[str]) -> tuple[Concepts, list[Table], dict[str, tuple[str, ...]]]:
     """Read category.csv, label.csv and the c_<category>.csv files of a Broden folder.
 
     Args:
@@ -66,7 +109,8 @@ def read_vocabulary(folder: Path, used: set[str]) -> tuple[Concepts, list[Table]
         used: categories that index.csv has columns for; their c_<category>.csv must exist.
 
     Returns:
-        The concepts, one a line of label.csv, and the tables that were read, in a fixed order.
+        The concepts, one a line of label.csv, the tables that were read, in a fixed order, and the synonyms that
+        label.csv's column `syns` lists: {label name: its other names}.
 
     Raises:
         DataError: a table is missing or malformed, a number repeated, or a label in no category.
@@ -85,6 +129,8 @@ def read_vocabulary(folder: Path, used: set[str]) -> tuple[Concepts, list[Table]
     tables.append(table)
     number, name_column = table.columns.index("number"), table.columns.index("name")
     listed = table.columns.index("category") if "category" in table.columns else None
+    also = table.columns.index("syns") if "syns" in table.columns else None
+    synonyms: dict[str, tuple[str, ...]] = {}
     labels: dict[int, tuple[str, int]] = {}
     for line, fields in table.rows():
         label = whole_number(fields[number], table.place(line), "number", 0, MAX_LABEL)
@@ -104,9 +150,14 @@ def read_vocabulary(folder: Path, used: set[str]) -> tuple[Concepts, list[Table]
                 f"own category is none of {', '.join(categories)}. List it in one or remove it."
             )
         labels[label] = (fields[name_column], primary)
+        others = split_synonyms(fields[also], fields[name_column]) if also is not None else ()
+        if others:
+            synonyms[fields[name_column]] = tuple(
+                dict.fromkeys((*synonyms.get(fields[name_column], ()), *others))
+            )
     if not labels:
         raise DataError(f"{folder / 'label.csv'} lists no label. There is nothing to score against.")
-    return make_concepts(labels, categories), tables
+    return make_concepts(labels, categories), tables, synonyms
 
 
 def _stated(cell: str, categories: tuple[str, ...]) -> int:

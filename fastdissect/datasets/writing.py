@@ -7,25 +7,26 @@ equals what was written.
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
-from fastdissect.datasets.decoding import MAX_PIXELS, image_size
-from fastdissect.datasets.files import read_file
 from fastdissect.datasets.index import FIXED_COLUMNS
 from fastdissect.datasets.label_tables import write_label_tables, write_table
-from fastdissect.datasets.naming import TRAIN, file_names, mask_name, split_fraction
+from fastdissect.datasets.naming import TRAIN, check_categories, file_names, mask_name, split_fraction
 from fastdissect.datasets.protocol import Dataset
 from fastdissect.datasets.resize import resize_labels
 from fastdissect.datasets.tallying import LabelTally
-from fastdissect.datasets.vocabulary import MAX_LABEL
-from fastdissect.errors import DataError, OutputError, SettingError
-from fastdissect.types import Array, LabelChannel
+from fastdissect.datasets.writing_files import (
+    check_labels,
+    new_folder,
+    save_png,
+    write_image,
+    write_relations,
+)
+from fastdissect.errors import SettingError
+from fastdissect.types import LabelChannel
 
 __all__ = ["write_broden"]
 
@@ -37,6 +38,7 @@ category.csv        the categories
 label.csv           the labels of all categories
 c_<category>.csv    the labels of one category
 images/             images, and masks with label = R + 256 G, 0 = unlabelled
+relations.csv       child,parent,kind: how labels hang together, where that is known (not in Broden 1.1 itself)
 
 Written from {name}
 """
@@ -74,22 +76,8 @@ def write_broden(
     """
     if not 0 < mask_scale <= 1:
         raise SettingError(f"mask_scale is {mask_scale}; expected more than 0 and at most 1.")
-    target = Path(path).expanduser()
-    if target.exists() or target.is_symlink():
-        raise OutputError(f"{target} exists already; remove it or choose another folder.")
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    try:
-        partial.mkdir(parents=True)
-        _write(dataset, partial, mask_scale, progress)
-        partial.rename(target)
-    except OSError as error:
-        shutil.rmtree(partial, ignore_errors=True)
-        if isinstance(error, OutputError):
-            raise
-        raise OutputError(f"{target} cannot be written: {error}. Nothing was left there.") from error
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
+    with new_folder(path) as (folder, target):
+        _write(dataset, folder, mask_scale, progress)
     return target
 
 
@@ -97,6 +85,7 @@ def _write(
     dataset: Dataset, folder: Path, mask_scale: float, progress: Callable[[int, int], None] | None
 ) -> None:
     categories = dataset.concepts.categories
+    check_categories(dataset)
     names = file_names(dataset)
     taken = set(names)
     tally = LabelTally(dataset.concepts)
@@ -104,7 +93,7 @@ def _write(
     order = sorted(range(len(dataset)), key=lambda index: (split_fraction(names[index]), names[index]))
     for done, index in enumerate(order, 1):
         name = names[index]
-        height, width = _write_image(dataset, index, folder / "images" / name)
+        height, width = write_image(dataset, index, folder / "images" / name)
         size = max(1, int(height * mask_scale)), max(1, int(width * mask_scale))
         channels = _shrink(dataset.read_labels(index), size, name)
         tally.add(channels, size)
@@ -119,27 +108,9 @@ def _write(
         if progress is not None:
             progress(done, len(order))
     write_table(folder / "index.csv", (*FIXED_COLUMNS, *categories), rows)
-    write_label_tables(folder, tally)
+    write_label_tables(folder, tally, dataset.synonyms)
+    write_relations(folder, dataset.relations)
     (folder / "README.txt").write_text(_README.format(name=Path(dataset.name).name), encoding="utf-8")
-
-
-def _write_image(dataset: Dataset, index: int, path: Path) -> tuple[int, int]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    files = dataset.files(index)
-    if files:
-        what = f"image {dataset.image_name(index)!r}"
-        data = read_file(files[0], what)
-        size = image_size(data, what, max_pixels=getattr(dataset, "max_pixels", MAX_PIXELS))
-        path.write_bytes(data)
-        return size
-    pixels, _ = dataset.read_image(index)
-    _save_png(pixels, path)
-    return pixels.shape[0], pixels.shape[1]
-
-
-def _save_png(pixels: Array, path: Path) -> None:
-    # Level 1 is a tenth larger and several times faster than the default.
-    Image.fromarray(pixels).save(path, format="PNG", compress_level=1)
 
 
 def _shrink(channels: Sequence[LabelChannel], size: tuple[int, int], name: str) -> tuple[LabelChannel, ...]:
@@ -147,12 +118,7 @@ def _shrink(channels: Sequence[LabelChannel], size: tuple[int, int], name: str) 
         c if isinstance(c.labels, int) else LabelChannel(c.category, resize_labels(c.labels, size))
         for c in channels
     )
-    for channel in shrunk:
-        highest = channel.labels if isinstance(channel.labels, int) else int(channel.labels.max())
-        if highest > MAX_LABEL:
-            raise DataError(
-                f"image {name!r} has label {highest}; the format ends at {MAX_LABEL}. Renumber it."
-            )
+    check_labels(shrunk, name)
     return shrunk
 
 
@@ -170,5 +136,5 @@ def _write_channels(
         coded = np.zeros((*channel.labels.shape, 3), dtype=np.uint8)
         coded[:, :, 0] = channel.labels & 255
         coded[:, :, 1] = channel.labels >> 8
-        _save_png(coded, images / relative)
+        save_png(coded, images / relative)
     return ";".join(items)
