@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from fastdissect.methods.layer_outputs import LayerOutputs
 from fastdissect.methods.logits import as_logits, logits_of, product_rounding, rounding
 from fastdissect.methods.read_outs import After, is_linear, named_logits, read_logits
 from fastdissect.methods.tracing import Call, Traced, trace
@@ -42,8 +43,7 @@ class Head:
     bias: NDArray[np.float64] | None = None  # [classes]; linear alone
     pooling: Literal["mean", "sum"] | None = None  # linear alone
     tolerance: float = 1e-5  # relative, between the logits and weight @ x + bias; linear alone
-    layout: str = "auto"
-    tokens: TokenGrid | None = None
+    outputs: LayerOutputs | None = None  # how the layer's output lies; None: found for each batch
 
     def trace(self, module: nn.Module, images: Tensor, *, gradients: bool = False) -> tuple[Traced, Tensor]:
         """Run images [n, channels, height, width]; return what the pass showed and the logits [n, classes].
@@ -52,9 +52,7 @@ class Head:
             LayerError: the logits are not there any more, or of another shape.
         """
         watch = () if self.logits is None else (self.logits,)
-        traced = trace(
-            module, self.layer, images, watch=watch, gradients=gradients, layout=self.layout, tokens=self.tokens
-        )  # fmt: skip
+        traced = trace(module, self.layer, images, watch=watch, gradients=gradients, outputs=self.outputs)
         if self.logits is None:
             return traced, logits_of(traced.output)
         return traced, named_logits(traced, self.logits, len(images)).logits
@@ -122,10 +120,11 @@ def find_head(
     if head is not None:
         get_layer(module, head)  # an unknown name has an error of its own, with the nearest
         watch = [*(name for name in watch if name != head), head]
-    traced = trace(module, layer, images, watch=watch, layout=layout, tokens=tokens)
+    outputs = LayerOutputs(layer, layout, tokens)
+    traced = trace(module, layer, images, watch=watch, outputs=outputs)
     read = read_logits(traced, len(images)) if head is None else named_logits(traced, head, len(images))
     name = head if head is not None or read.call is None else read.call.name
-    found = Head("gradient", layer, name, int(read.logits.shape[1]), read.after, layout=layout, tokens=tokens)
+    found = Head("gradient", layer, name, int(read.logits.shape[1]), read.after, outputs=outputs)
     return found if read.call is None else _as_linear(found, read.call, traced)
 
 

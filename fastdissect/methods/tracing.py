@@ -20,7 +20,9 @@ from torch import Tensor, nn
 
 from fastdissect.activations import input_dtype
 from fastdissect.errors import LayerError
-from fastdissect.models import TokenGrid, as_map, get_layer, output_tensor
+from fastdissect.methods.layer_outputs import LayerOutputs, ShapeReading, copied
+from fastdissect.models import get_layer, output_tensor
+from fastdissect.models.readings import Reading
 
 __all__ = ["Call", "Traced", "handed_on", "replaced", "trace"]
 
@@ -65,8 +67,7 @@ def trace(
     *,
     watch: Iterable[str] = (),
     gradients: bool = False,
-    layout: str = "auto",
-    tokens: TokenGrid | None = None,
+    outputs: LayerOutputs | None = None,
 ) -> Traced:
     """Run images through a network in eval mode and watch a layer and some modules after it.
 
@@ -74,24 +75,24 @@ def trace(
         images: [n, channels, height, width], on the network's device; cast to its dtype.
         watch: names of modules whose calls after the layer are kept.
         gradients: keep what `Traced.gradient` needs.
-        layout, tokens: how the layer's output lies, as in `dissect`.
+        outputs: how the layer's output lies; None: found anew.
 
     Raises:
         LayerError: a layer that is not called exactly once, or whose output is no map.
     """
-    size = (int(images.shape[-2]), int(images.shape[-1]))
+    reading = (outputs or LayerOutputs(layer)).of(module, images)
     maps: list[Tensor] = []
     calls: list[Call] = []
 
     def at_layer(_module: nn.Module, arguments: Any, output: Any) -> Any:
         tensor = output_tensor(output, layer)
-        found = as_map(tensor.detach(), layer, layout, tokens, size, len(images)).map.clone()  # type: ignore[arg-type]
+        found = reading.view(tensor.detach(), layer, len(images)).map.clone()
         maps.append(found)
         if not gradients or len(maps) > 1:
             return None
         torch.set_grad_enabled(True)  # until the end of the block around the pass
         found.requires_grad_(True)
-        return handed_on(output, tensor, _put_back(tensor, found, layer, layout, tokens, size), arguments)
+        return handed_on(output, tensor, _put_back(tensor, found, layer, reading), arguments)
 
     def at_call(name: str) -> Any:
         def hook(called: nn.Module, arguments: Any, output: Any) -> None:
@@ -121,13 +122,13 @@ def trace(
     return Traced(maps[0], tuple(calls), output)
 
 
-def _put_back(
-    tensor: Tensor, found: Tensor, layer: str, layout: str, tokens: TokenGrid | None, size: tuple[int, int]
-) -> Tensor:
-    """The layer's output again, with the map's cells taken from `found`, so that gradients reach them."""
-    whole = tensor.detach().clone()
-    cells = as_map(whole, layer, layout, tokens, size, len(tensor)).map  # type: ignore[arg-type]
-    cells.copy_(found)  # a view of `whole`: tokens that are no place keep their values
+def _put_back(tensor: Tensor, found: Tensor, layer: str, reading: Reading | ShapeReading) -> Tensor:
+    """The layer's output again, with the map's cells taken from `found`, so that gradients reach them.
+
+    Tokens that are no place, and what pads windows, keep their values.
+    """
+    whole = copied(tensor.detach(), reading)
+    reading.put_back(whole, found, layer)
     return whole
 
 

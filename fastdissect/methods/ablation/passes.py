@@ -57,6 +57,8 @@ class EditedPasses:
             ActivationError: logits that are NaN or infinite.
         """
         images = images.to(self.device)
+        with self.options.precision(images.device):
+            self.reading.watch(self.module, images)
         recording = self.recording
         whole = self._run(images, None, contextlib.nullcontext() if recording is None else recording.taken())
         if recording is not None and not self._replays(recording, images, whole):
@@ -102,7 +104,9 @@ class EditedPasses:
             calls += 1
             if units is None or not len(units):
                 return None
-            return edited_output(output, images, self.reading, units, self.mode, self.means, arguments)
+            return edited_output(
+                output, self.module, images, self.reading, units, self.mode, self.means, arguments
+            )
 
         given = images.to(self.dtype) if images.is_floating_point() else images
         handle = get_layer(self.module, self.reading.layer).register_forward_hook(hook)

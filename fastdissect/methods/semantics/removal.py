@@ -48,6 +48,7 @@ class ChangedFeatures:
         self.layer = LayerReading(
             reading.layer.name, reading.layer.units_count, reading.network.layout, reading.network.tokens
         )
+        self.layer.watch(self.module, self.images)
         self._recording: Recording | None = Recording(self.module, reading.layer.name)
         whole = self._logits(None, self._recording.taken())
         if not self._replays(whole):
@@ -88,10 +89,12 @@ class ChangedFeatures:
         def hook(_module: Any, arguments: Any, output: Any) -> Any:
             if delta is None:
                 return None
+
+            def take(maps: Tensor) -> None:
+                maps += delta.to(maps.device).to(maps.dtype)
+
             tensor = output_tensor(output, self.layer.layer)
-            changed = tensor.clone()
-            maps = self.layer.map_of(changed, self.images)  # a view
-            maps += delta.to(maps.device).to(maps.dtype)
+            changed = self.layer.changed(self.module, tensor, self.images, take)
             return handed_on(output, tensor, changed, arguments)
 
         # before the hooks of `trace`, so that these see the change
