@@ -3,20 +3,18 @@
     images -> activations -> retained cells and thresholds -> counts -> results
 
 One forward pass a batch serves all layers; a layer that needs more than one pass over the data makes the
-network run again, on the same batches.
+network run again, on the same batches. Layers that do not fit the memory together run in groups, one after the other.
 """
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import time
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from fastdissect.caching import cache_folder
@@ -24,12 +22,14 @@ from fastdissect.codes import Codes
 from fastdissect.directions import Directions
 from fastdissect.distributed import dissect_together, ranks_here
 from fastdissect.forward_options import in_channels_last
+from fastdissect.group_results import in_memory, joined_record
+from fastdissect.group_running import begin_run, run_groups
 from fastdissect.models import Preprocessing, TokenGrid
 from fastdissect.opening import open_run
 from fastdissect.out_folder import finished_run, prepare, work_folder
-from fastdissect.results import Dissection, LayerDissection, load
-from fastdissect.resuming import Checkpoints
+from fastdissect.results import Dissection, load
 from fastdissect.running import Run
+from fastdissect.storage.run_record import write_images, write_record
 from fastdissect.types import Concepts, Profile
 
 __all__ = ["dissect"]
@@ -97,7 +97,8 @@ def dissect(
         concepts: a DataLoader's vocabulary: names in the order of the label numbers from 1, or a Concepts.
         nan: "error", or "omit": unusable cells are left out.
         layout, tokens: how outputs lie, where it cannot be told: "NCHW", "NHWC", "NTC"; a TokenGrid.
-        memory: bytes for all retained cells; default: half of what is free. passes: "auto", 1, 2 or 3.
+        memory: bytes for all retained cells; default: half of what is free. Layers that do not fit it together run in
+            groups, each with passes of its own. passes: "auto", 1, 2 or 3.
         device_memory: bytes for those that lie on a GPU, on each; default: a quarter of what is free there. A layer
             that outgrows its share moves to host memory.
         activations: keep the sparse activations, means and maxima in the result; or the names of the layers that
@@ -166,50 +167,30 @@ def dissect(
         if finished is not None:
             return finished
     place = None if cache is None else cache_folder() if cache == "auto" else Path(cache)
-    with (
-        work_folder(folder) as work,
-        in_channels_last(opened.loaded.module, settings.forward),
-        contextlib.closing(
-            Run(
-                settings,
-                opened.loaded,
-                source,
-                opened.concepts,
-                opened.device,
-                Checkpoints(work, key),
-                place,
-                progress,
+    with work_folder(folder) as work, in_channels_last(opened.loaded.module, settings.forward):
+        begun = begin_run(opened, work, place, progress)
+        if isinstance(begun, Run):
+            with contextlib.closing(begun) as run:
+                run.collect(checkpoint_seconds if folder else None)
+                results = run.conclude()
+                record = {**opened.record(), **run.record(), "seconds": round(time.time() - started, 3)}
+                image_names = tuple(source.image_name(i) for i in range(run.records.images))
+                if folder is None:
+                    results = {name: in_memory(layer) for name, layer in results.items()}
+                dissection = Dissection(results, settings.profile, opened.concepts, image_names, record)
+                if folder is None:
+                    return dissection
+                dissection.save(folder)
+                del dissection, results  # they rest on the unfinished run's files
+        else:
+            results = run_groups(
+                opened, begun, folder, cache=place, checkpoint_seconds=checkpoint_seconds, show=progress
             )
-        ) as run,
-    ):
-        run.collect(checkpoint_seconds if folder else None)
-        results = run.conclude()
-        record = {**opened.record(), **run.record(), "seconds": round(time.time() - started, 3)}
-        image_names = tuple(source.image_name(i) for i in range(run.records.images))
-        if folder is None:
-            results = {name: _in_memory(layer) for name, layer in results.items()}
-        dissection = Dissection(results, settings.profile, opened.concepts, image_names, record)
-        if folder is None:
-            return dissection
-        dissection.save(folder)
-        del dissection, results  # they rest on the unfinished run's files
+            how = joined_record([group.record for group in begun.done])
+            record = {**opened.record(), **how, "seconds": round(time.time() - started, 3)}
+            image_names = tuple(source.image_name(i) for i in range(begun.done[0].images))
+            if folder is None:
+                return Dissection(results, settings.profile, opened.concepts, image_names, record)
+            written = {name: entry for group in begun.done for name, entry in group.entries.items()}
+            write_record(folder, written, write_images(folder, image_names), settings.profile, record)
     return load(folder)
-
-
-def _in_memory(layer: LayerDissection) -> LayerDissection:
-    """A layer that does not rest on temporary files."""
-    cells, means, maxima = layer.activations, layer.means, layer.maxima
-    if cells is not None:
-        cells = dataclasses.replace(
-            cells,
-            images=np.array(cells.images),
-            cell_start=np.array(cells.cell_start),
-            cells=np.array(cells.cells),
-            values=np.array(cells.values),
-        )
-    return dataclasses.replace(
-        layer,
-        activations=cells,
-        means=None if means is None else np.array(means),
-        maxima=None if maxima is None else np.array(maxima),
-    )

@@ -3,7 +3,8 @@
     disk      canonical cells, means and maxima, counts; the cells of the sample, times images / sample
     memory    the retained cells of a layer that takes one pass: what stays of the store and, while it is pruned, what it had
               grown to (PRUNING times the cells that a run ends with); never more than the layer's share of the budget
-    time      network, decoding and sifting per image from the sample's later batches; counting from its records
+    time      network, decoding and sifting per image from the sample's later batches; counting from its records; the network
+              once a pass of each group of layers (a group whose layers come early stops early: then it takes less)
 
 A unit's retained cells grow with the images, since each image brings its share of cells above the threshold: the sample's
 threshold is another one than the whole set's, its tail is the same.
@@ -19,9 +20,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+from fastdissect.grouping import deal
 from fastdissect.layer import LayerDissection
 from fastdissect.opening import OpenedRun
-from fastdissect.planning import LayerPlan, layer_needs, make_plan
+from fastdissect.planning import LayerPlan, layer_needs
 from fastdissect.running import Run
 from fastdissect.samples import running_sample, spread_images
 from fastdissect.settings import peak_memory
@@ -53,7 +55,8 @@ class Forecast:
         images: of the run. sample: of the forecast.
         layers: {name: forecast}.
         network: seconds for reading images and the forward passes of one pass over the data.
-        passes: over the data.
+        passes: over the data, of all groups together.
+        groups: the layers' names in groups that run one after the other; one group where all fit the memory together.
         planes: bytes on disk of packed masks, while it runs (and in the cache).
         base: bytes of memory that the process holds beside retained cells: the network, a batch, the libraries.
     """
@@ -65,11 +68,12 @@ class Forecast:
     passes: int
     planes: int
     base: int
+    groups: tuple[tuple[str, ...], ...]
 
     @property
     def memory(self) -> int:
-        """Bytes of the retained cells of all layers."""
-        return sum(layer.memory for layer in self.layers.values())
+        """Bytes of the retained cells of all layers; of the largest group's, where there are several."""
+        return max(sum(self.layers[name].memory for name in group) for group in self.groups)
 
     @property
     def disk(self) -> int:
@@ -90,7 +94,7 @@ def forecast(opened: OpenedRun, sample: int = 64) -> Forecast:
 
     Raises:
         DataError: images cannot be picked: a DataLoader.
-        SettingError: the layers do not fit the memory.
+        SettingError: a layer by itself does not fit the memory.
     """
     settings = opened.settings
     fewer = spread_images(opened.source, max(sample, 3 * opened.source.batch_size), "a forecast")
@@ -112,7 +116,7 @@ def forecast(opened: OpenedRun, sample: int = 64) -> Forecast:
         results = run.conclude()
         counting = time.perf_counter() - collected
         whole, more = settings.images, settings.images / fewer.images
-        plan = make_plan(
+        plans = deal(
             run.plan.shapes,
             whole,
             settings.profile,
@@ -120,6 +124,7 @@ def forecast(opened: OpenedRun, sample: int = 64) -> Forecast:
             passes=settings.passes,
             known=frozenset(settings.thresholds),
         )
+        planned = {name: own for plan in plans for name, own in plan.layers.items()}
         outside, sifting = _rates(begun, ends)
         assert run.records.store is not None
         planes = int(run.records.store.planes.words.nbytes * more)
@@ -132,8 +137,8 @@ def forecast(opened: OpenedRun, sample: int = 64) -> Forecast:
             layers[name] = LayerForecast(
                 units=shape.units,
                 cells=(shape.height, shape.width),
-                plan=plan.layers[name],
-                memory=_memory(plan.layers[name], int(cells * more), needs),
+                plan=planned[name],
+                memory=_memory(planned[name], int(cells * more), needs),
                 disk=_disk(result if name in settings.kept else _without_cells(result), Path(folder), more),
                 seconds=shape.units / units * (sifting * whole + counting * more),
             )
@@ -142,9 +147,10 @@ def forecast(opened: OpenedRun, sample: int = 64) -> Forecast:
         sample=fewer.images,
         layers=layers,
         network=outside * whole,
-        passes=plan.passes,
+        passes=sum(plan.passes for plan in plans),
         planes=planes,
         base=base,
+        groups=tuple(tuple(plan.layers) for plan in plans),
     )
 
 

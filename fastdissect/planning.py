@@ -9,7 +9,8 @@ The figures a layer, beyond the network and one batch (q: top fraction; r = q n 
     three passes  65,536 counters of 8 bytes a unit (twice where the read-out interpolates)
 
 The estimate decides how to begin; the layers' shares never pass the budget, and a layer keeps to its share
-whatever the data: a store that outgrows it goes on as two passes, with the same bits.
+whatever the data: a store that outgrows it goes on as two passes, with the same bits. Layers that do not fit
+together are dealt into groups (grouping.py).
 """
 
 from __future__ import annotations
@@ -26,7 +27,18 @@ from fastdissect.ranks import rank_bounds
 from fastdissect.top_values import GROWTH
 from fastdissect.types import Kind, Profile, Upsampling
 
-__all__ = ["LayerPlan", "LayerShape", "Plan", "available_memory", "device_shares", "layer_needs", "make_plan"]
+__all__ = [
+    "LayerPlan",
+    "LayerShape",
+    "Plan",
+    "TogetherError",
+    "available_memory",
+    "device_shares",
+    "layer_needs",
+    "least_needs",
+    "make_plan",
+    "pass_needs",
+]
 
 RETAINED = 8  # retained cells over the quantile
 FLOOR = 8 << 20  # bytes that every layer may take
@@ -61,6 +73,14 @@ class Plan:
         return max(layer.passes for layer in self.layers.values())
 
 
+class TogetherError(SettingError):
+    """Layers that fit the memory one by one, but not together."""
+
+    def __init__(self, message: str, shapes: Mapping[str, LayerShape], memory: int) -> None:
+        super().__init__(message)
+        self.shapes, self.memory = shapes, memory
+
+
 def available_memory() -> int:
     """Bytes that can be taken without swapping: half of what the system calls available."""
     meminfo = Path("/proc/meminfo")
@@ -90,33 +110,27 @@ def make_plan(
         known: layers whose thresholds are given: one pass.
 
     Raises:
-        SettingError: not even three passes fit, or the profile allows only one and it does not fit.
+        TogetherError: not even three passes of all layers fit, or the profile allows only one and it does not fit;
+            each layer by itself would.
+        SettingError: a layer by itself does not fit.
     """
     budget = available_memory() if memory is None else memory
-    needs = {name: layer_needs(shape, images, profile) for name, shape in layers.items()}
-    for name in layers:
-        if profile.population == "upsampled" and passes not in (None, 1) and name not in known:
-            raise SettingError(
-                f"layer {name!r}: a quantile over upsampled maps takes one pass; got passes = {passes}"
-            )
-        if name in known or profile.population == "upsampled":
-            needs[name] = {1: FLOOR if name in known else needs[name][1]}
-        elif passes is not None:
-            needs[name] = {passes: needs[name][passes]}
-    least = {name: min(own.values()) for name, own in needs.items()}
-    if profile.population == "upsampled" and memory is None:
-        least = dict.fromkeys(least, FLOOR)  # an estimate, and no promise to keep: begin and see
-    elif passes == 1 and profile.population == "raw":  # a layer that outgrows its share goes on as two passes
-        least = {
-            name: min(need, layer_needs(layers[name], images, profile)[2]) for name, need in least.items()
-        }
+    needs = pass_needs(layers, images, profile, passes, known)
+    least = least_needs(layers, images, profile, needs, memory, passes)
     if sum(least.values()) > budget:
         name = max(least, key=lambda name: least[name])
-        raise SettingError(
+        message = (
             f"expected memory for the thresholds of {len(layers)} layer(s), some {_size(sum(least.values()))} "
-            f"({_size(least[name])} for {name!r}); {_size(budget)} is what may be taken; give more with --memory, "
-            "or dissect fewer layers at a time"
+            f"({_size(least[name])} for {name!r}); {_size(budget)} is what may be taken; give more with --memory"
         )
+        if least[name] > budget:
+            raise SettingError(f"{message}, or leave it out" if len(layers) > 1 else message)
+        raise TogetherError(
+            f"{message}, dissect fewer layers at a time, or in one process, which deals them into groups",
+            layers,
+            budget,
+        )
+    least = _with_few_passes(needs, least, budget)
     left = budget - sum(least.values())
     chosen: dict[str, LayerPlan] = {}
     for name in sorted(layers, key=lambda name: needs[name].get(1, 0)):
@@ -127,6 +141,64 @@ def make_plan(
         chosen[name] = LayerPlan(fits, int(share), _why(name, fits, own, profile, passes, known))
     spare = int(left / max(1, len(layers)))
     return Plan({n: replace(chosen[n], memory=chosen[n].memory + spare) for n in layers}, budget, layers)
+
+
+def _with_few_passes(
+    needs: Mapping[str, Mapping[int, float]], least: dict[str, float], budget: int
+) -> dict[str, float]:
+    """Bytes that each layer begins with: enough for the fewest passes over the images in which all layers fit."""
+    for most in sorted({count for own in needs.values() for count in own}):
+        found = {
+            name: min((need for count, need in own.items() if count <= most), default=math.inf)
+            for name, own in needs.items()
+        }
+        if sum(found.values()) <= budget:
+            return found
+    return least  # where a layer may begin with less than it will need
+
+
+def pass_needs(
+    layers: Mapping[str, LayerShape],
+    images: int,
+    profile: Profile,
+    passes: int | None,
+    known: frozenset[str],
+) -> dict[str, dict[int, float]]:
+    """Bytes that each layer may need in each number of passes that it may take: {layer: {passes: bytes}}.
+
+    Raises:
+        SettingError: passes that the profile does not allow.
+    """
+    needs = {name: layer_needs(shape, images, profile) for name, shape in layers.items()}
+    for name in layers:
+        if profile.population == "upsampled" and passes not in (None, 1) and name not in known:
+            raise SettingError(
+                f"layer {name!r}: a quantile over upsampled maps takes one pass; got passes = {passes}"
+            )
+        if name in known or profile.population == "upsampled":
+            needs[name] = {1: FLOOR if name in known else needs[name][1]}
+        elif passes is not None:
+            needs[name] = {passes: needs[name][passes]}
+    return needs
+
+
+def least_needs(
+    layers: Mapping[str, LayerShape],
+    images: int,
+    profile: Profile,
+    needs: Mapping[str, Mapping[int, float]],
+    memory: int | None,
+    passes: int | None,
+) -> dict[str, float]:
+    """Bytes without which each layer does not begin."""
+    if profile.population == "upsampled" and memory is None:
+        return dict.fromkeys(needs, FLOOR)  # an estimate, and no promise to keep: begin and see
+    least = {name: min(own.values()) for name, own in needs.items()}
+    if passes == 1 and profile.population == "raw":  # a layer that outgrows its share goes on as two passes
+        return {
+            name: min(need, layer_needs(layers[name], images, profile)[2]) for name, need in least.items()
+        }
+    return least
 
 
 def device_shares(

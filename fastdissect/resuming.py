@@ -4,6 +4,8 @@
     unfinished/checkpoint-7.json   the key, where the run stood, streams' rows; written last: it makes 7 whole
     unfinished/...                 streams and planes, appended to between checkpoints
 
+Of a run in groups of layers these lie in unfinished/group-1, group-2, ... (group_progress.py).
+
 A process may be killed at any moment: the newest whole checkpoint is what the next one goes on from.
 """
 
@@ -43,6 +45,11 @@ class Checkpoints:
             return []
         stems = (path.stem.rpartition("-")[2] for path in self.folder.glob("checkpoint-*.json"))
         return sorted(int(stem) for stem in stems if stem.isdigit())
+
+    @property
+    def begun(self) -> bool:
+        """True if there is a checkpoint to go on from."""
+        return bool(self._numbers())
 
     def clear(self) -> None:
         """Remove everything from the folder but the lock: nothing in it can be gone on from."""

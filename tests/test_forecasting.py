@@ -79,3 +79,41 @@ def test_the_command_predicts_and_writes_nothing(tmp_path: Path) -> None:
     assert "of 60 images; nothing is written" in result.output
     assert "conv5" in result.output
     assert not out.exists()
+
+
+def test_groups_are_forecast_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(planning, "FLOOR", 1)
+    together = predicted(passes=2)
+    most = max(layer.memory for layer in together.layers.values())
+    found = predicted(passes=2, memory=most + 1000)
+    assert together.groups == (("conv3", "conv5"),)
+    assert found.groups == (("conv3",), ("conv5",))
+    assert (together.passes, found.passes) == (2, 4)
+    assert found.memory == max(layer.memory for layer in found.layers.values()) <= most + 1000
+    assert found.seconds == pytest.approx(
+        4 * found.network + sum(layer.seconds for layer in found.layers.values())
+    )
+    run = dissect(
+        "builtin:shapes", Shapes(96), ["conv3", "conv5"], passes=2, memory=most + 1000, cache=None, progress=False,
+        **OPTIONS,
+    ).run  # fmt: skip
+    assert [tuple(group) for group in run["groups"]] == list(found.groups)
+    assert run["passes"] == {name: layer.plan.passes for name, layer in found.layers.items()}
+
+
+def test_the_command_shows_groups(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(planning, "FLOOR", 8_000_000)
+    arguments = ("run", "builtin:shapes", "shapes:images=60,size=64", "-l", "conv*", "-o", tmp_path / "out")
+    result = call(*arguments, "--dry-run", "--memory", "16MB", "--batch-size", "8", "--workers", "0")
+    assert result.exit_code == 0, result.output
+    text = " ".join(result.output.split())
+    assert (
+        "The layers do not fit the memory together: 3 groups run one after the other, 3 passes over the images"
+        in text
+    )
+    assert (
+        "1: conv1 to conv2 (2 layers, 1 pass); 2: conv3 to conv4 (2 layers, 1 pass); 3: conv5 (1 layer, 1 pass)"
+        in text
+    )
+    assert "group" in text
+    assert "of one group" in text

@@ -19,17 +19,15 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fastdissect.conventions import profile_from_record, profile_record
-from fastdissect.errors import OutputError, SettingError
-from fastdissect.files import write_bytes
+from fastdissect.conventions import profile_from_record
+from fastdissect.errors import OutputError
 from fastdissect.layer import LayerDissection
 from fastdissect.storage.folders import layer_folder
 from fastdissect.storage.layer_files import LayerEntry, digest, read_layer, write_layer
+from fastdissect.storage.run_record import FORMAT, write_images, write_record
 from fastdissect.types import Profile
 
 __all__ = ["FORMAT", "StoredRun", "layer_folder", "read_run", "write_run"]
-
-FORMAT = 1
 
 
 class StoredRun(NamedTuple):
@@ -57,30 +55,12 @@ def write_run(stored: StoredRun, path: str | Path) -> None:
             raise OutputError(
                 f"{folder} holds layer {foreign[0]!r} of another run; choose another folder or move this one aside"
             )
-    images = io.StringIO(newline="")
-    writer = csv.writer(images)
-    writer.writerow(("image", "name"))
-    writer.writerows(enumerate(stored.image_names))
-    write_bytes(folder / "images.csv", images.getvalue().encode(errors="surrogateescape"))
-    layers = {}
-    for name, layer in stored.layers.items():
-        layers[name] = write_layer(layer, folder / "layers" / layer_folder(name))._asdict()
-    record = {
-        **stored.run,
-        "format": FORMAT,
-        "profile": profile_record(stored.profile),
-        "files": {
-            "images": {"count": len(stored.image_names), "digest": digest(folder / "images.csv")},
-            "layers": layers,
-        },
+    images = write_images(folder, stored.image_names)
+    layers = {
+        name: write_layer(layer, folder / "layers" / layer_folder(name))
+        for name, layer in stored.layers.items()
     }
-    try:
-        text = json.dumps(record, indent=1)
-    except (TypeError, ValueError) as error:
-        raise SettingError(
-            f"expected run settings that JSON can hold (text, numbers, lists); {error}"
-        ) from error
-    write_bytes(folder / "run.json", text.encode() + b"\n")
+    write_record(folder, layers, images, stored.profile, stored.run)
 
 
 def read_run(path: str | Path) -> StoredRun:
