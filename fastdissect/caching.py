@@ -74,7 +74,8 @@ class PlaneCache:
         for index in range(source.images):
             digest.update(source.image_name(index).encode(errors="surrogateescape") + b"\0")
         self.key = digest.hexdigest()
-        self.entry = None if folder is None else folder / "planes" / self.key
+        kept = source.dataset.keeps_planes
+        self.entry = None if folder is None or not kept else folder / "planes" / self.key
         self.limit = None if folder is None else cache_limit()
 
     def find(self) -> PlaneStore | None:

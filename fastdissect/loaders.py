@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from fastdissect.arrays import host_array
 from fastdissect.batches import Batch, BatchSource
+from fastdissect.datasets.pairs.labels import object_channels
+from fastdissect.datasets.mask_values import MaskValues
 from fastdissect.errors import DataError, SettingError
 from fastdissect.masks import image_planes
 from fastdissect.packing import ImagePlanes, columns_of
@@ -38,8 +40,8 @@ def concepts_from(concepts: Concepts | Sequence[str] | None) -> Concepts:
         return concepts
     if concepts is None or isinstance(concepts, str) or not len(concepts):
         raise SettingError(
-            "expected concepts= with a DataLoader: the labels' names in order (label 1 first), or a Concepts; "
-            f"got {concepts!r}"
+            "expected concepts= with a DataLoader or a torch data set: the labels' names in order (label 1 first), or "
+            f"a Concepts; got {concepts!r}"
         )
     names = tuple(str(name) for name in concepts)
     return Concepts(np.arange(1, len(names) + 1), names, np.zeros(len(names), np.int64), ("concept",))
@@ -48,9 +50,11 @@ def concepts_from(concepts: Concepts | Sequence[str] | None) -> Concepts:
 class LoaderBatches(BatchSource):
     """Batches of a torch DataLoader of (images [n, 3, H, W], labels [n, H, W] or [n, channels, H, W]).
 
-    The images are taken as they are (already the network's input); the labels are resized by nearest
-    neighbour to the masks' size. The loader must give the same images in the same order each time
-    (shuffle=False, no random transforms): later passes and resumed runs check it.
+    Images may also be a list of n tensors [3, H, W] of one size, labels a list of n maps, or of n targets
+    {"masks": [k, H, W] of 0 and 1, "labels": [k]} as torchvision's detection sets give; such masks may overlap.
+    torchvision's tv_tensors are tensors like any other. The images are taken as they are (already the network's
+    input); the labels are resized by nearest neighbour to the masks' size. The loader must give the same images in
+    the same order each time (shuffle=False, no random transforms): later passes and resumed runs check it.
 
     Args:
         limit: only the first so many images; of a loader without a length, an upper bound of it.
@@ -92,11 +96,12 @@ class LoaderBatches(BatchSource):
         height, width = (int(n) for n in images.shape[-2:])
         self.input_size = height, width
         self.mask_size = mask_size or ((height + 1) // 2, (width + 1) // 2)
-        self._columns, self._once = columns_of(concepts), once
+        self._columns, self._once, self._concepts = columns_of(concepts), once, concepts
+        self._values: MaskValues | None = None  # made for the first target of masks
         self._example = torch.zeros_like(images[:1])
         self.batch_size = getattr(loader, "batch_size", None) or len(images)
         self.fingerprint = hashlib.blake2b(
-            "".join(_digest(array) for array in (images, labels)).encode(), digest_size=16
+            "".join(_digest(part) for part in (images, *_parts(labels))).encode(), digest_size=16
         ).hexdigest()
 
     def example(self) -> torch.Tensor:
@@ -127,6 +132,10 @@ class LoaderBatches(BatchSource):
                 return
 
     def _pack(self, labels: Any, image: int) -> ImagePlanes:
+        if isinstance(labels, Mapping):
+            self._values = self._values or MaskValues(self._concepts)
+            found = object_channels(labels, self._values, f"image {image}", self.input_size)
+            return self._packed(found, image)
         maps = _array(labels)
         if maps.ndim == 2:
             maps = maps[None]
@@ -135,7 +144,9 @@ class LoaderBatches(BatchSource):
                 f"image {image}: expected integer labels of 0 or more [H, W] or [channels, H, W]; got {maps.dtype} "
                 f"{maps.shape}{f' from {maps.min()} on' if maps.size and maps.dtype.kind == 'i' else ''}"
             )
-        channels = [LabelChannel(0, np.ascontiguousarray(m)) for m in maps]
+        return self._packed([LabelChannel(0, np.ascontiguousarray(m)) for m in maps], image)
+
+    def _packed(self, channels: Sequence[LabelChannel], image: int) -> ImagePlanes:
         aspect = self.input_size[0] / self.input_size[1]
         return image_planes(
             channels,
@@ -160,20 +171,54 @@ def _length(loader: Any) -> int | None:
 
 
 def _pair(batch: Any, at: int) -> tuple[torch.Tensor, Any]:
-    """(images, labels) of a batch, checked."""
-    if not isinstance(batch, (tuple, list)) or len(batch) != 2 or not isinstance(batch[0], torch.Tensor):
+    """(images, labels) of a batch, checked; labels that are not one array as a list, an entry an image."""
+    if (
+        not isinstance(batch, (tuple, list))
+        or len(batch) != 2
+        or not (isinstance(batch[0], torch.Tensor) or _is_list_of_tensors(batch[0]))
+    ):
         what = f" of {', '.join(type(b).__name__ for b in batch)}" if isinstance(batch, (tuple, list)) else ""
         raise DataError(
             f"expected a DataLoader of (images, labels); got a batch of type {type(batch).__name__}{what}; "
             "wrap the data set, or pass a collate_fn"
         )
     images, labels = batch
+    if not isinstance(images, torch.Tensor):
+        sizes = sorted({tuple(image.shape) for image in images})
+        if len(sizes) > 1:
+            raise DataError(
+                f"image {at}: expected images of one size in a batch; got {', '.join(str(list(s)) for s in sizes[:3])}; "
+                "resize them, or give the data set itself in place of its DataLoader"
+            )
+        images = torch.stack(list(images))
+    if isinstance(labels, Mapping):  # targets that were collated: {"masks": [n, k, H, W], "labels": [n, k]}
+        count = min((len(value) for value in labels.values()), default=0)
+        labels = [{key: value[i] for key, value in labels.items()} for i in range(count)]
     if images.ndim != 4 or len(images) != len(labels):
         raise DataError(
             f"image {at}: expected images [n, channels, H, W] and as many labels; got {list(images.shape)} and "
             f"{len(labels)} labels"
         )
     return images, labels
+
+
+def _is_list_of_tensors(images: Any) -> bool:
+    return (
+        isinstance(images, (tuple, list))
+        and bool(images)
+        and all(isinstance(i, torch.Tensor) for i in images)
+    )
+
+
+def _parts(labels: Any) -> list[Any]:
+    """The arrays that a batch's labels consist of."""
+    if not isinstance(labels, (tuple, list)):
+        return [labels]
+    parts: list[Any] = []
+    for own in labels:
+        keys = sorted({"masks", "labels"} & own.keys()) if isinstance(own, Mapping) else ()
+        parts += [own[key] for key in keys] or [own]
+    return parts
 
 
 def _array(values: Any) -> NDArray[np.generic]:

@@ -157,9 +157,9 @@ def recorded_data(d: Dissection) -> Dataset:
     try:
         return open_dataset(spec)
     except FastdissectError as error:
-        if spec.startswith("DataLoader of "):
+        if spec.startswith(("DataLoader of ", "Pairs of ")):
             raise DataError(
-                f"the run's images came from a {spec}, which no name opens; give the loader itself in Python (data=)"
+                f"the run's images came from a {spec}, which no name opens; give it itself in Python (data=)"
             ) from error
         raise DataError(
             f"the run's data set cannot be opened: {error} Name it with --data SPEC (data=)"

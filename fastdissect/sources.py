@@ -11,6 +11,7 @@ import torch
 from fastdissect.batches import BatchSource, DatasetBatches
 from fastdissect.datasets import Dataset, open_dataset
 from fastdissect.datasets.labelled import without_unlabelled
+from fastdissect.datasets.pairs.dataset import Pairs
 from fastdissect.errors import DataError, SettingError
 from fastdissect.loaders import LoaderBatches, concepts_from
 from fastdissect.packing import columns_of
@@ -36,18 +37,22 @@ def open_source(
     """The source of batches and its vocabulary.
 
     Args:
-        data: a data set's name, a `Dataset`, or a DataLoader of (images, labels) with `concepts`, whose images
-            all have labels.
+        data: a data set's name, a `Dataset`; with `concepts` a map-style torch data set of (image, labels), read as
+            `datasets.pairs.Pairs`, or a DataLoader of (images, labels), whose images all have labels.
         size, mask_size: of the network's input and of the masks; None: the model's or the data set's, and half.
 
     Raises:
         DataError, SettingError: nothing that can be read, or options that do not go with it.
     """
     once = profile.repeats == "once"
+    if _has_items(data):
+        data, concepts = Pairs(data, concepts_from(concepts)), None
     if isinstance(data, (str, Dataset)):
         dataset = open_dataset(data)
         if concepts is not None:
-            raise SettingError("expected concepts= with a DataLoader only; a data set brings its own")
+            raise SettingError(
+                "expected concepts= with a DataLoader only, or with a torch data set; a data set brings its own"
+            )
         if not len(dataset):
             raise DataError(f"{dataset.name}: expected at least one image; got none")
         if profile.unlabelled == "removed":
@@ -70,8 +75,8 @@ def open_source(
         return source, dataset.concepts
     if not hasattr(data, "__iter__"):
         raise DataError(
-            "expected a data set's name, a fastdissect.datasets.Dataset or a DataLoader of (images, labels); got "
-            f"{type(data).__name__}"
+            "expected a data set's name, a fastdissect.datasets.Dataset or a DataLoader of (images, labels), or a torch "
+            f"data set of (image, labels); got {type(data).__name__}"
         )
     if size is not None:
         raise SettingError(
@@ -79,6 +84,15 @@ def open_source(
         )
     vocabulary = concepts_from(concepts)
     return LoaderBatches(data, vocabulary, mask_size, images, once), vocabulary
+
+
+def _has_items(data: Any) -> bool:
+    """Whether data is a map-style data set: items by number, where a DataLoader or a list gives batches."""
+    if isinstance(data, (str, Dataset, torch.utils.data.IterableDataset)):
+        return False
+    if isinstance(data, torch.utils.data.Dataset):
+        return True
+    return hasattr(data, "__getitem__") and hasattr(data, "__len__") and not hasattr(data, "__iter__")
 
 
 def _half(size: Size) -> Size:

@@ -10,13 +10,13 @@ __all__ = ["stamp_of"]
 
 
 def stamp_of(dataset: Dataset, index: int) -> int:
-    """A digest (64 bits) of the sizes and times of an image's files; 0 for a generated image.
+    """A digest (64 bits) of the sizes and times of an image's files; without files, its `content_stamp`.
 
     The time of change counts beside the time of modification, which can be set back.
     """
     files = dataset.files(index)
     if not files:
-        return 0
+        return dataset.content_stamp(index)
     digest = hashlib.blake2b(digest_size=8)
     for path in files:
         try:

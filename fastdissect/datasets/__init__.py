@@ -16,6 +16,7 @@ from fastdissect.datasets.check import DatasetReport, check_dataset
 from fastdissect.datasets.folder import Folder
 from fastdissect.datasets.merging import Merged, merge_datasets
 from fastdissect.datasets.opening import open_dataset
+from fastdissect.datasets.pairs import Pairs
 from fastdissect.datasets.protocol import Dataset
 from fastdissect.datasets.resize import resize_image, resize_labels
 from fastdissect.datasets.shapes import Shapes
@@ -28,6 +29,7 @@ __all__ = [
     "DatasetReport",
     "Folder",
     "Merged",
+    "Pairs",
     "Shapes",
     "check_dataset",
     "merge_datasets",

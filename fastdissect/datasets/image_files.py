@@ -79,14 +79,18 @@ class ImageFiles(Dataset):
         del index
         return ()
 
+    def image_data(self, index: int) -> bytes:
+        """The bytes of an image's file, wherever they lie."""
+        return read_file(self.image_path(index), f"image {self._images[index]!r}")
+
     def read_image(self, index: int) -> tuple[NDArray[np.uint8], str]:
-        data = read_file(self.image_path(index), f"image {self._images[index]!r}")
+        data = self.image_data(index)
         return decode_image(data, f"image {self._images[index]!r}", max_pixels=self.max_pixels), digest(data)
 
     def image_size_of(self, index: int) -> tuple[int, int]:
         """Height and width of an image, from its file's header."""
         what = f"image {self._images[index]!r}"
-        return image_size(read_file(self.image_path(index), what), what, max_pixels=self.max_pixels)
+        return image_size(self.image_data(index), what, max_pixels=self.max_pixels)
 
     def image_size(self) -> tuple[int, int]:
         return self.image_size_of(0)

@@ -26,6 +26,7 @@ class LabelledImages(Dataset):
         self.whole, self.kept = whole, kept
         self.name, self.concepts = whole.name, whole.concepts
         self.relations, self.synonyms = whole.relations, whole.synonyms
+        self.keeps_planes = whole.keeps_planes
 
     def __len__(self) -> int:
         return len(self.kept)
@@ -44,6 +45,9 @@ class LabelledImages(Dataset):
 
     def files(self, index: int) -> tuple[Path, ...]:
         return self.whole.files(int(self.kept[index]))
+
+    def content_stamp(self, index: int) -> int:
+        return self.whole.content_stamp(int(self.kept[index]))
 
     def fingerprint(self) -> str:
         return digest(b"labelled\0", self.whole.fingerprint().encode(), self.kept.tobytes())

@@ -13,7 +13,7 @@ import inspect
 import re
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -71,6 +71,10 @@ _READERS = {
     "dtd": _Reader("dtd:Dtd", "dtd:PATH"),
     "opensurfaces": _Reader("opensurfaces:OpenSurfaces", "opensurfaces:PATH"),
     "imagenet-s": _Reader("imagenet_s:ImageNetS", "imagenet-s:PATH"),
+    "classes": _Reader("class_folders:ClassFolders", "classes:PATH"),
+    "labelme": _Reader("labelme.dataset:Labelme", "labelme:PATH"),
+    "webdataset": _Reader("webdataset.dataset:WebDataset", "webdataset:PATH.tar"),
+    "hf": _Reader("huggingface.dataset:HuggingFace", "hf:NAME[?split=train,image=image,mask=annotation]"),
     "merged": _Reader("merging.merged_file:MergedFile", "merged:FILE.json"),
 }
 
@@ -106,7 +110,7 @@ def open_dataset(spec: str | Dataset) -> Dataset:
         hint = f' For this folder write "broden:{spec}" or "folder:{spec}".' if is_folder else ""
         raise SettingError(f"unknown data set {spec!r}; expected {forms}{nearest(scheme, _READERS)}.{hint}")
     reader = _READERS[scheme]
-    make = reader.make()
+    make: Callable[..., Dataset] = reader.make()
     if not reader.has_path:
         return make(**_parse_options(rest.removeprefix("?"), reader, spec))
     match = _OPTIONS_BEHIND_PATH.fullmatch(rest)

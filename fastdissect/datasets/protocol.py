@@ -26,6 +26,7 @@ class Dataset(abc.ABC):
     name: str  # the spec that opens it again, e.g. "broden:/data/broden1_224"
     concepts: Concepts
     relations: tuple[Relation, ...] = ()  # between labels, where the set states any
+    keeps_planes: bool = True  # packed masks may be kept between runs; False: the fingerprint is of a sample
     synonyms: Mapping[str, tuple[str, ...]] = MappingProxyType({})  # label name -> its other names
 
     @abc.abstractmethod
@@ -64,6 +65,11 @@ class Dataset(abc.ABC):
         The index and label tables of a set on disk; the generator's version, seed and parameters of a
         generated one. Never paths or times: a copied folder has the same fingerprint.
         """
+
+    def content_stamp(self, index: int) -> int:
+        """64 bits that change with an image's or its labels' content, of a set without files that may change; else 0."""
+        del index
+        return 0
 
     def image_size(self) -> tuple[int, int]:
         """Height and width of the first image: the network's input where the model states none."""

@@ -156,6 +156,14 @@ class Merged(Dataset):
         number, own = self.place(index)
         return self.sets[number].files(own)
 
+    @property
+    def keeps_planes(self) -> bool:  # type: ignore[override]
+        return all(data.keeps_planes for data in self.sets)
+
+    def content_stamp(self, index: int) -> int:
+        number, own = self.place(index)
+        return self.sets[number].content_stamp(own)
+
     def fingerprint(self) -> str:
         words = [*self.prefixes, "", *self.concepts.names, "", *self.concepts.categories]
         arrays = [self.concepts.category.astype("<i8"), *(t.astype("<i4") for t in self._tables)]

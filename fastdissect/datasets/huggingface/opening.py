@@ -1,0 +1,110 @@
+"""Opening a set of the `datasets` library: from a folder, or from the library's own cache, without the network."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from fastdissect.errors import BackendError, DataError, SettingError, nearest
+
+__all__ = ["library", "open_rows"]
+
+
+def library() -> Any:
+    """The `datasets` library.
+
+    Raises:
+        BackendError: it is not installed; the message has the command that installs it.
+    """
+    try:
+        return importlib.import_module("datasets")
+    except ImportError as error:
+        raise BackendError(
+            f"expected the library datasets, which hf: needs; got: {error}; install it with: "
+            "pip install 'fastdissect[hf]'"
+        ) from error
+
+
+def open_rows(name: str, split: str | None, config: str | None, *, download: bool) -> tuple[Any, str]:
+    """Open one split.
+
+    Args:
+        name: a folder that `save_to_disk` made, else a name on the hub, which must be in the local cache.
+        split: None where there is only one.
+        download: let the library fetch what the cache lacks.
+
+    Returns:
+        A `datasets.Dataset`, and `name` with an absolute path where it is a folder.
+
+    Raises:
+        DataError: no such folder, nothing in the cache, or files that the library cannot read.
+        SettingError: a split or configuration that the set lacks.
+    """
+    datasets = library()
+    folder = Path(name).expanduser().absolute()
+    if folder.is_dir():
+        if config is not None:
+            raise SettingError(
+                f"config is {config!r}; expected none with a folder, only with a name on the hub."
+            )
+        try:
+            found = datasets.load_from_disk(str(folder))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise DataError(
+                f"{folder} cannot be opened ({error}); expected a folder that Dataset.save_to_disk made."
+            ) from error
+        return _one_split(found, split, name), str(folder)
+    if name.startswith(("/", ".", "~")) or name.count("/") > 1:
+        raise DataError(f"there is no folder {folder}; expected one that Dataset.save_to_disk made.")
+    try:
+        with contextlib.nullcontext() if download else _offline(datasets):
+            found = datasets.load_dataset(name, config)
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        advice = (
+            ""
+            if download
+            else (
+                " Nothing is downloaded without being asked: the option download=yes allows it, or fetch it once with "
+                f"datasets.load_dataset({name!r})."
+            )
+        )
+        raise DataError(f"hf:{name} is not to be had ({type(error).__name__}: {error}).{advice}") from error
+    return _one_split(found, split, name), name
+
+
+@contextlib.contextmanager
+def _offline(datasets: Any) -> Iterator[None]:
+    """Both libraries as under HF_HUB_OFFLINE=1, which they read once, when they are imported."""
+    constants = importlib.import_module("huggingface_hub.constants")
+    switches = [
+        (module, switch)
+        for module in (datasets.config, constants)
+        for switch in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE")
+        if hasattr(module, switch)
+    ]
+    before = [getattr(module, switch) for module, switch in switches]
+    try:
+        for module, switch in switches:
+            setattr(module, switch, True)
+        yield
+    finally:
+        for (module, switch), value in zip(switches, before, strict=True):
+            setattr(module, switch, value)
+
+
+def _one_split(found: Any, split: str | None, name: str) -> Any:
+    if not hasattr(found, "keys"):  # a set without splits
+        if split is not None and str(found.split) != split:
+            raise SettingError(f"hf:{name} is the split {found.split}; got split={split}. Leave it out.")
+        return found
+    splits = list(found.keys())
+    if split is None and len(splits) == 1:
+        return found[splits[0]]
+    if split not in splits:
+        given = "none" if split is None else repr(split)
+        hint = "" if split is None else nearest(split, splits, 2)
+        raise SettingError(f"hf:{name}: split is {given}; expected one of {', '.join(splits)}{hint}.")
+    return found[split]
