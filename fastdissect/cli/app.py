@@ -23,6 +23,7 @@ from fastdissect.cli.explain import explain
 from fastdissect.cli.export import export
 from fastdissect.cli.factorize import factorize
 from fastdissect.cli.failing import Commands, report_bug
+from fastdissect.cli.hierarchy import hierarchy
 from fastdissect.cli.layers import layers
 from fastdissect.cli.merge import merge
 from fastdissect.cli.net2vec import net2vec
@@ -92,6 +93,7 @@ app.command()(ablate)
 app.command()(net2vec)
 app.command()(factorize)
 app.command()(semantics)
+app.command()(hierarchy)
 app.command()(layers)
 app.add_typer(data, name="data")
 app.command()(bench)

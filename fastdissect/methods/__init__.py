@@ -14,6 +14,7 @@
     global_view(d, found)                      what they say of the units, classes and each other
     explain_by_concepts(d, found, images)      and of one decision
     evaluate_vectors(d, found)                 how far these can be trusted
+    roll_up(d, relations=...)                  which label is general enough, and what is it part of?
     factorize(model, data, layers)             what has it learned, without any label?
 
 Each has a command; docs/studies.md and docs/command-line.md show them.
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from fastdissect.methods.factorization.factorizing import factorize
     from fastdissect.methods.factorization.factorizing_images import transform_images
     from fastdissect.methods.factorization.gathering import gather_matrices
+    from fastdissect.methods.hierarchy.rolling import roll_up
     from fastdissect.methods.linear import directions
     from fastdissect.methods.rotation.study import rotate
     from fastdissect.methods.semantics import explain_by_concepts, semantic_vectors
@@ -62,6 +64,7 @@ _WHERE = {
     "global_view": "semantics.overview",
     "match_units": "comparison",
     "planes_of": "chance",
+    "roll_up": "hierarchy.rolling",
     "rotate": "rotation.study",
     "semantic_vectors": "semantics",
     "sweep": "sweeps.sweeping",
@@ -87,6 +90,7 @@ __all__ = [
     "match_units",
     "net2vec",
     "planes_of",
+    "roll_up",
     "rotate",
     "rotation",
     "semantic_vectors",

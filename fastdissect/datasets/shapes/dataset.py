@@ -11,7 +11,7 @@ from fastdissect.datasets.files import digest
 from fastdissect.datasets.protocol import Dataset
 from fastdissect.datasets.shapes.draws import Draws
 from fastdissect.datasets.shapes.picture import Picture, draw_picture, plan_picture
-from fastdissect.datasets.shapes.vocabulary import CLASSES, CONCEPTS
+from fastdissect.datasets.shapes.vocabulary import CLASSES, CONCEPTS, RELATIONS
 from fastdissect.errors import SettingError
 from fastdissect.types import LabelChannel
 
@@ -45,6 +45,7 @@ class Shapes(Dataset):
     """
 
     classes: tuple[str, ...] = CLASSES
+    relations = RELATIONS
 
     def __init__(self, images: int = 500, size: int = 112, seed: int = 0) -> None:
         ranges: tuple[tuple[str, object, int, int], ...] = (

@@ -7,6 +7,7 @@ as many of Broden's are: objects in a room, parts of a house or car.
 
 from __future__ import annotations
 
+from fastdissect.datasets.relations import Relation
 from fastdissect.datasets.vocabulary import make_concepts
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "CONCEPTS",
     "MATERIALS",
     "NUMBER",
+    "RELATIONS",
     "SCENES",
     "SUBJECTS",
     "TEXTURES",
@@ -54,3 +56,25 @@ CONCEPTS = make_concepts(
     },
     CATEGORIES,
 )
+
+_PARTS_OF = {
+    "house": ("roof", "wall", "door", "window"),
+    "car": ("body", "window", "wheel"),
+    "tree": ("crown", "trunk"),
+    "face": ("eye", "mouth"),
+    "eye": ("pupil",),
+    "flower": ("petal", "stem"),
+}
+_KINDS_OF = {
+    "building": ("house",),
+    "plant": ("tree", "flower", "grass"),
+    "ground": ("sand", "grass", "road", "floor"),
+    "geometric shape": ("disk", "square", "triangle", "star", "ring"),
+    "outdoor scene": tuple(f"{name}-s" for name in SCENES if name != "room"),
+}
+
+RELATIONS = (
+    *(Relation(part, whole, "part-of") for whole, parts in _PARTS_OF.items() for part in parts),
+    *(Relation(one, kind, "is-a") for kind, ones in _KINDS_OF.items() for one in ones),
+)
+"""Things and their parts, and kinds of things; four of the kinds are no labels themselves. Grass is of two."""
