@@ -26,6 +26,8 @@ from fastdissect.sifting import fault_error
 
 __all__ = ["BatchPasses"]
 
+SPARING = 30  # a checkpoint of a large run takes seconds: the next one comes when it cost 3 % of the time between them
+
 
 class BatchPasses:
     """The batches of a run (`Run`, which sets all of these up).
@@ -73,7 +75,7 @@ class BatchPasses:
         self.settled = True
 
     def _one_pass(self, checkpoint_seconds: float | None) -> None:
-        saved = time.monotonic()
+        saved, pause = time.monotonic(), checkpoint_seconds or 0.0
         what = self.title + ("dissecting" if self.pass_ == 0 else f"pass {self.pass_ + 1}")
         needed = tuple(name for name, collector in self.collectors.items() if collector.pass_ == self.pass_)
         hooks = self.hooks.only(needed)
@@ -95,9 +97,13 @@ class BatchPasses:
                     continue
                 with hold_interrupts(), self._step():
                     self._one_batch(batch, hooks)
-                    if checkpoint_seconds is not None and time.monotonic() - saved > checkpoint_seconds:
+                    if checkpoint_seconds is not None and time.monotonic() - saved > pause:
+                        begun = time.monotonic()
                         self.checkpoint()
                         saved = time.monotonic()
+                        pause = (
+                            max(checkpoint_seconds, SPARING * (saved - begun)) if checkpoint_seconds else 0.0
+                        )
                 advance(len(batch.images))
                 if self.after_batch is not None:
                     self.after_batch(self)

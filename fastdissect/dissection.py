@@ -105,7 +105,8 @@ def dissect(
             keep theirs.
         fresh: move an existing `out` aside instead of going on with it.
         cache: folder for packed masks, "auto" (the user's cache folder) or None.
-        checkpoint_seconds: between two checkpoints, with `out`. progress: bars; default: on a terminal.
+        checkpoint_seconds: between two checkpoints, with `out`, and at least thirty times what the last one took; 0:
+            after every batch. progress: bars; default: on a terminal.
 
     Returns:
         Dissection: {layer: LayerDissection}.

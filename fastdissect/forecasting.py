@@ -1,8 +1,8 @@
 """Forecast: what a run will need, from a sample of its images that goes through the whole chain.
 
     disk      canonical cells, means and maxima, counts; the cells of the sample, times images / sample
-    memory    the retained cells of a layer that takes one pass: what stays of the store and, while it is pruned, what it had
-              grown to (PRUNING times the cells that a run ends with); never more than the layer's share of the budget
+    memory    a layer that takes one pass: the store at its most, GROWTH times the cells that a run ends with; never more than
+              the layer's share of the budget. One layer at a time is pruned: what stays of it is held beside the grown stores
     time      network, decoding and sifting per image from the sample's later batches; counting from its records; the network
               once a pass of each group of layers (a group whose layers come early stops early: then it takes less)
 
@@ -15,7 +15,7 @@ from __future__ import annotations
 import dataclasses
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -32,17 +32,22 @@ from fastdissect.top_values import GROWTH
 
 __all__ = ["Forecast", "LayerForecast", "forecast"]
 
-PRUNING = 1 + GROWTH  # a prune holds the grown store, and what stays of it
+BATCHES = 8  # of the sample, at least: in the first few, torch and the allocator still grow
 
 
 @dataclass(frozen=True)
 class LayerForecast:
-    """One layer: its maps, how it will be read, bytes in memory and on disk, seconds to sift and count."""
+    """One layer: its maps, how it will be read, bytes in memory and on disk, seconds to sift and count.
+
+    Attributes:
+        pruning: bytes beside `memory` while it is pruned.
+    """
 
     units: int
     cells: tuple[int, int]
     plan: LayerPlan
     memory: int
+    pruning: int
     disk: int
     seconds: float
 
@@ -73,7 +78,7 @@ class Forecast:
     @property
     def memory(self) -> int:
         """Bytes of the retained cells of all layers; of the largest group's, where there are several."""
-        return max(sum(self.layers[name].memory for name in group) for group in self.groups)
+        return max(_together([self.layers[name] for name in group]) for group in self.groups)
 
     @property
     def disk(self) -> int:
@@ -86,18 +91,21 @@ class Forecast:
         return self.network * self.passes + sum(layer.seconds for layer in self.layers.values())
 
 
-def forecast(opened: OpenedRun, sample: int = 64) -> Forecast:
+def forecast(opened: OpenedRun, sample: int | None = None) -> Forecast:
     """Run a sample of the images, and predict the whole.
 
     Args:
-        sample: images; at least three batches, so that the first, which is slow, can be left out.
+        sample: images, and at least three batches, so that the first, which is slow, can be left out; None: 64, or eight
+            batches.
 
     Raises:
         DataError: images cannot be picked: a DataLoader.
         SettingError: a layer by itself does not fit the memory.
     """
     settings = opened.settings
-    fewer = spread_images(opened.source, max(sample, 3 * opened.source.batch_size), "a forecast")
+    batch = opened.source.batch_size
+    wanted = max(64, BATCHES * batch) if sample is None else max(sample, 3 * batch)
+    fewer = spread_images(opened.source, wanted, "a forecast")
     everything = frozenset(settings.layers)  # cells that the run will not keep are held while it lasts
     own = dataclasses.replace(settings, images=fewer.images, passes=1, memory=None, kept=everything)
     ends: list[tuple[float, float, int]] = []  # (clock, seconds in sifting, images) after each batch
@@ -139,6 +147,7 @@ def forecast(opened: OpenedRun, sample: int = 64) -> Forecast:
                 cells=(shape.height, shape.width),
                 plan=planned[name],
                 memory=_memory(planned[name], int(cells * more), needs),
+                pruning=int(cells * more) if planned[name].passes == 1 else 0,
                 disk=_disk(result if name in settings.kept else _without_cells(result), Path(folder), more),
                 seconds=shape.units / units * (sifting * whole + counting * more),
             )
@@ -155,19 +164,24 @@ def forecast(opened: OpenedRun, sample: int = 64) -> Forecast:
 
 
 def _rates(begun: float, ends: list[tuple[float, float, int]]) -> tuple[float, float]:
-    """Seconds an image outside of sifting, and in it: medians over the batches after the first."""
+    """Seconds an image outside of sifting, and in it: medians over the later batches, two in three."""
     outside, inside, last = [], [], (begun, 0.0, 0)
     for clock, sifting, position in ends:
         images = position - last[2]
         outside.append((clock - last[0] - (sifting - last[1])) / images)
         inside.append((sifting - last[1]) / images)
         last = (clock, sifting, position)
-    return median(outside[1:] or outside), median(inside[1:] or inside)
+    warm = len(ends) // 3
+    return median(outside[warm:]), median(inside[warm:])
 
 
 def _memory(plan: LayerPlan, cells: int, needs: Mapping[int, float]) -> int:
     """Bytes that a layer will hold at most, given those of the cells that it ends with."""
-    return int(min(cells * PRUNING if plan.passes == 1 else needs[plan.passes], plan.memory))
+    return int(min(cells * GROWTH if plan.passes == 1 else needs[plan.passes], plan.memory))
+
+
+def _together(layers: Sequence[LayerForecast]) -> int:
+    return sum(layer.memory for layer in layers) + max(layer.pruning for layer in layers)
 
 
 def _disk(result: LayerDissection, folder: Path, more: float) -> int:

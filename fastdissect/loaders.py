@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from fastdissect.arrays import host_array
 from fastdissect.batches import Batch, BatchSource
-from fastdissect.datasets.pairs.labels import object_channels
 from fastdissect.datasets.mask_values import MaskValues
+from fastdissect.datasets.pairs.labels import object_channels
 from fastdissect.errors import DataError, SettingError
 from fastdissect.masks import image_planes
 from fastdissect.packing import ImagePlanes, columns_of

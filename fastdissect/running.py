@@ -114,7 +114,8 @@ class Run(BatchPasses):
         """Run the network over all batches, as often as the layers need it.
 
         Args:
-            checkpoint_seconds: between checkpoints; None: write none, also not when interrupted.
+            checkpoint_seconds: between checkpoints, and at least SPARING times what the last one took; 0: after every batch;
+                None: write none, also not when interrupted.
         """
         try:
             more = True

@@ -12,8 +12,9 @@ from fastdissect import planning
 from fastdissect.datasets.shapes import Shapes
 from fastdissect.dissection import dissect
 from fastdissect.errors import DataError
-from fastdissect.forecasting import PRUNING, Forecast, forecast
+from fastdissect.forecasting import Forecast, forecast
 from fastdissect.opening import open_run
+from fastdissect.top_values import GROWTH
 
 OPTIONS: dict[str, Any] = {"batch_size": 8, "workers": 0, "device": "cpu"}
 
@@ -53,7 +54,7 @@ def test_more_passes_need_what_the_values_of_all_images_need(monkeypatch: pytest
     two = predicted(passes=2)  # of 96 images; the sample has 48
     deepest = {"conv3": 96 * 28 * 28 // 200 + 1, "conv5": 96 * 14 * 14 // 200 + 1}
     assert {name: layer.memory for name, layer in two.layers.items()} == {
-        name: int(rank * two.layers[name].units * 4 * PRUNING) for name, rank in deepest.items()
+        name: int(rank * two.layers[name].units * 4 * (1 + GROWTH)) for name, rank in deepest.items()
     }
     three = predicted(passes=3)
     assert {name: layer.memory for name, layer in three.layers.items()} == {

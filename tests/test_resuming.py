@@ -7,8 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import fastdissect as fd
+from fastdissect import batch_passes
 from fastdissect.errors import OutputError
 from fastdissect.resuming import Checkpoints, differing, refuse_other
+from fastdissect.running import Run
 
 KEY = {"weights": "ab", "layers": ["x"], "sizes": (1, 2)}
 
@@ -84,3 +87,27 @@ def test_another_key_is_refused(tmp_path: Path) -> None:
 def test_keys_are_compared_as_json_holds_them() -> None:
     refuse_other(Path("out"), {"a": [1, 2], "b": {"c": [0.5]}}, {"a": (1, 2), "b": {"c": (0.5,)}})
     assert differing({"a": 1, "b": 2}, {"b": 2, "c": 3}) == ["a: 1 then, None now", "c: None then, 3 now"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "sparing", "expected"), [(0.0, 1e9, 6), (1e-9, 1e9, 1), (1e-9, 0.0, 6), (1e9, 0.0, 0)]
+)
+def test_a_checkpoint_waits_by_what_the_last_one_took(
+    seconds: float, sparing: float, expected: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After each of six batches at most; once where the next would be due in years."""
+    written: list[int] = []
+    monkeypatch.setattr(batch_passes, "SPARING", sparing)
+    monkeypatch.setattr(Run, "checkpoint", lambda run: written.append(run.position))
+    fd.dissect(
+        "builtin:shapes",
+        "shapes:images=12,size=32",
+        "conv1",
+        out=tmp_path / "out",
+        batch_size=2,
+        checkpoint_seconds=seconds,
+        device="cpu",
+        cache=None,
+        progress=False,
+    )
+    assert len(written) == expected

@@ -134,7 +134,9 @@ DeviceMemory = Annotated[
     ),
 ]
 Passes = Annotated[str, _option(_MACHINE, "auto, 1, 2 or 3: the results are the same.")]
-CheckpointSeconds = Annotated[float, _option(_MACHINE, "Time between checkpoints.", min=0)]
+CheckpointSeconds = Annotated[
+    float, _option(_MACHINE, "Time between checkpoints; longer where they take more than 3 % of it.", min=0)
+]
 
 DryRun = Annotated[
     bool,
