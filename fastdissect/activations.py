@@ -232,7 +232,7 @@ class LayerHooks:
         size = (int(images.shape[-2]), int(images.shape[-1]))
         if size in self._readings:
             return
-        if not may_mix_layouts(self.module):
+        if images.ndim != 4 or not may_mix_layouts(self.module):  # a generator's samples are no images
             self._readings[size] = None
             return
         with self._gradless(), self.options.precision(images.device):

@@ -20,6 +20,7 @@ from torch.utils.data import Dataset as TorchDataset
 
 from fastdissect.datasets import Dataset, resize_image
 from fastdissect.datasets.labelled import LabelledImages
+from fastdissect.datasets.segmented.network_labels import labelled_by_network
 from fastdissect.errors import FastdissectError
 from fastdissect.masks import image_planes
 from fastdissect.models import Preprocessing
@@ -31,7 +32,7 @@ __all__ = ["Batch", "BatchSource", "DatasetBatches", "network_input"]
 
 class Batch(NamedTuple):
     first: int  # number of its first image
-    images: torch.Tensor  # float32 [n, 3, height, width]
+    images: torch.Tensor  # float32 [n, 3, height, width], or a generator's samples [n, ...]
     digests: tuple[str, ...]  # of the images' contents, hex
     stamps: tuple[int, ...]  # of the files, taken before they were read; 0 where there are none
     planes: tuple[ImagePlanes, ...] | None  # None where they were not asked for
@@ -50,6 +51,10 @@ class BatchSource:
     def example(self) -> torch.Tensor:
         """An image of zeros, as the network gets them: [1, channels, height, width]."""
         raise NotImplementedError
+
+    def record(self) -> dict[str, Any]:
+        """What run.json says of the images' labels, where they are made in the run."""
+        return {}
 
     def batches(self, first: int, planes: bool) -> Iterator[Batch]:
         """Batches from image `first` (the start of a batch) on, with packed masks or without."""
@@ -82,11 +87,16 @@ class _Items(TorchDataset[Any]):
 
     def __getitem__(self, index: int) -> Any:
         source, dataset = self.source, self.source.dataset
+        network, own = labelled_by_network(dataset, index)
         try:
+            if network is not None and network.makes_images:
+                return *network.read_input(own), 0, None
             stamp = stamp_of(dataset, index)
             pixels, digest = dataset.read_image(index)
-            packed = None
-            if self.planes:
+            packed: Any = None
+            if self.planes and network is not None:
+                packed = network.prepare(pixels)  # segmented where the network is, by `_labelled`
+            elif self.planes:
                 packed = image_planes(
                     dataset.read_labels(index),
                     source.columns,
@@ -148,7 +158,14 @@ class DatasetBatches(BatchSource):
         self.name = dataset.name
 
     def example(self) -> torch.Tensor:
+        network, own = labelled_by_network(self.dataset)
+        if network is not None and network.makes_images:
+            return torch.zeros(1, *network.read_input(own)[0].shape)
         return torch.zeros(1, 3, *self.input_size)
+
+    def record(self) -> dict[str, Any]:
+        network, _ = labelled_by_network(self.dataset)
+        return {} if network is None else network.record()
 
     def image_name(self, index: int) -> str:
         return self.dataset.image_name(index)
@@ -168,18 +185,37 @@ class DatasetBatches(BatchSource):
         )
 
     def batches(self, first: int, planes: bool) -> Iterator[Batch]:
+        network, _ = labelled_by_network(self.dataset)
+        drawn = network is not None and network.makes_images  # samples are quickly had
+        workers = 0 if drawn else self.workers
         loader = DataLoader(
             _Items(self, planes),
             batch_size=self.batch_size,
             sampler=range(first, self.images),
-            num_workers=self.workers,
+            num_workers=workers,
             collate_fn=_collate,
-            prefetch_factor=2 if self.workers else None,
+            prefetch_factor=2 if workers else None,
             worker_init_fn=_leave_with_parent,
         )
         for result in loader:
             if isinstance(result, FastdissectError):
                 raise result
             images, digests, stamps, packed = result
+            if planes and network is not None:
+                packed = self._labelled(first, packed)
             yield Batch(first, images, digests, stamps, packed if planes else None)
             first += len(images)
+
+    def _labelled(self, first: int, prepared: Sequence[Any]) -> tuple[ImagePlanes, ...]:
+        """Planes of images first ... whose labels a network makes; None: not prepared."""
+        found = [labelled_by_network(self.dataset, first + i) for i in range(len(prepared))]
+        numbers = [own for _, own in found]
+        at_hand = {own: image for own, image in zip(numbers, prepared, strict=True) if image is not None}
+        network = found[0][0]
+        assert network is not None
+        return tuple(
+            image_planes(
+                channels, self.columns, self.mask_size, once=self.once, image=self.image_name(first + i)
+            )
+            for i, channels in enumerate(network.labels_of(numbers, at_hand))
+        )

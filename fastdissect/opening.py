@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from fastdissect.batches import BatchSource
 from fastdissect.codes import Codes
 from fastdissect.conventions import profile as profile_of
+from fastdissect.datasets.segmented.generated import with_network
 from fastdissect.directions import Directions, checked_directions, mixed_layers
 from fastdissect.forward_options import checked_forward
 from fastdissect.models import (
@@ -59,6 +60,7 @@ class OpenedRun(NamedTuple):
             **self.settings.record(self.loaded, self.content),
             "data": self.source.name,
             "concepts": len(self.concepts),
+            **self.source.record(),
         }
 
 
@@ -115,7 +117,7 @@ def open_run(
     mixes |= checked_directions(directions, asked, (*layer_names(loaded.module), *names, *parts))
     names = (*names, *mixes)
     source, vocabulary = open_source(
-        data,
+        with_network(data, loaded.module),
         concepts,
         loaded.preprocessing,
         convention,

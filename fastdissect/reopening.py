@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 
@@ -16,6 +16,7 @@ from fastdissect.batches import BatchSource
 from fastdissect.datasets import Dataset, open_dataset
 from fastdissect.datasets.labelled import without_unlabelled
 from fastdissect.datasets.opening import has_path
+from fastdissect.datasets.segmented.generated import is_generated, with_network
 from fastdissect.errors import DataError, FastdissectError, ModelError
 from fastdissect.models import LoadedModel, Preprocessing, load_model
 from fastdissect.recorded import recorded_input, recorded_key
@@ -60,6 +61,8 @@ def reopen(d: Dissection, *, model: Any = None, data: Any = None, device: str = 
     target = checked_device(device)
     loaded = reopen_model(d, model)
     size, mask, batch = recorded_input(d)
+    if is_generated(d.run.get("data")):
+        data = with_network(d.run["data"] if data is None else data, loaded.module)
     opened = reopen_data(d, data) if data is None or isinstance(data, (str, Dataset)) else data
     given: dict[str, Any] = {} if isinstance(opened, Dataset) else {"concepts": d.concepts}
     source, concepts = open_source(
@@ -147,6 +150,8 @@ def recorded_data(d: Dissection) -> Dataset:
         DataError: it cannot be opened.
     """
     spec = str(d.run.get("data", ""))
+    if is_generated(spec):
+        return cast(Dataset, with_network(spec, reopen_model(d).module))
     scheme, _, path = spec.partition(":")
     started = d.run.get("folder")
     if started and has_path(spec) and path and not path.startswith("~"):
@@ -159,7 +164,7 @@ def recorded_data(d: Dissection) -> Dataset:
     except FastdissectError as error:
         if spec.startswith(("DataLoader of ", "Pairs of ")):
             raise DataError(
-                f"the run's images came from a {spec}, which no name opens; give it itself in Python (data=)"
+                f"the run's images came from a {spec}, which no name opens; give it in Python (data=)"
             ) from error
         raise DataError(
             f"the run's data set cannot be opened: {error} Name it with --data SPEC (data=)"

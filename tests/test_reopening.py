@@ -126,7 +126,7 @@ def test_a_record_that_was_edited_is_refused(run: fd.Dissection, what: str, valu
 def test_a_loader_has_no_name_to_open_it_by(run: fd.Dissection) -> None:
     record = {**run.run, "data": "DataLoader of Images"}
     found = fd.Dissection(run.layers, run.profile, run.concepts, run.image_names, record)
-    with pytest.raises(DataError, match=r"which no name opens; give the loader itself in Python \(data=\)"):
+    with pytest.raises(DataError, match=r"which no name opens; give it in Python \(data=\)"):
         reopen(found)
 
 

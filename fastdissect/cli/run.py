@@ -139,9 +139,9 @@ def run(
             return
         _say(dissection, complete)
         if report:
-            page = reporting.write(
-                dissection, fastdissect.datasets.open_dataset(data), out, top_images, pictures
-            )
+            from fastdissect.cli.run_data import run_dataset
+
+            page = reporting.write(dissection, run_dataset(dissection), out, top_images, pictures)
             reporting.say_where(page)
 
 

@@ -1,15 +1,24 @@
 """Data sets: images with labels, by name or from your own reader of `Dataset`.
 
-protocol     what a data set is                opening   "broden:PATH", "folder:PATH", "shapes"
-shapes/      a generator, built in             resize    images and label maps to other sizes
-broden       Broden 1.1, its index.csv         writing   any data set -> Broden 1.1 (naming, label_tables,
-             (index) and label tables                    with totals from tallying)
-             (vocabulary)                      check     is a data set what it says? (tallying, overlays)
-folder       our own simplest format           files, paths, tables, decoding   what readers share
-             (folder_tables)
+protocol      what a data set is (relations)     opening   "broden:PATH", "coco:FILE", "shapes", ...
+image_files   what readers of files share        regions/  run lengths, outlines, overlapping masks
+files, paths, tables, decoding, label_maps, matfiles, mask_values     what they read with
+
+shapes/       a generator, built in              folder    our own simplest format (folder_tables)
+broden        Broden 1.1: index, vocabulary      coco/     COCO, LVIS, PACO, SA-1B
+ade20k/, pascal/, cityscapes, dtd, opensurfaces, imagenet_s           as they are published
+class_folders, labelme/, webdataset/, huggingface/, pairs/            the general forms
+segmented/    labels made by a network           merging/  several sets as one
+labelled      a part of a set
+
+resize        images and label maps to other sizes
+writing, writing_folder   any set in Broden's format or ours (writing_files, naming, label_tables, tallying)
+check         is a data set what it says? (overlays, broden_totals)
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 from fastdissect.datasets.broden import Broden
 from fastdissect.datasets.check import DatasetReport, check_dataset
@@ -39,3 +48,19 @@ __all__ = [
     "write_broden",
     "write_folder",
 ]
+
+_WITH_TORCH = {
+    "Generated": "generated",
+    "Samples": "samples",
+    "Segmented": "dataset",
+    "Segmenter": "segmenter",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Those that need torch, imported when they are asked for."""
+    if name not in _WITH_TORCH:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(f"{__name__}.segmented.{_WITH_TORCH[name]}"), name)

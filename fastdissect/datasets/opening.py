@@ -29,6 +29,7 @@ class _Reader(NamedTuple):
     place: str  # module:class below fastdissect.datasets; imported when it is asked for
     form: str
     has_path: bool = True
+    last: str = ""  # an option whose value is all that follows: a data set's name, with options of its own
 
     def make(self) -> type[Dataset]:
         module, _, name = self.place.partition(":")
@@ -76,10 +77,21 @@ _READERS = {
     "webdataset": _Reader("webdataset.dataset:WebDataset", "webdataset:PATH.tar"),
     "hf": _Reader("huggingface.dataset:HuggingFace", "hf:NAME[?split=train,image=image,mask=annotation]"),
     "merged": _Reader("merging.merged_file:MergedFile", "merged:FILE.json"),
+    "segmenter": _Reader(
+        "segmented.dataset:Segmented", "segmenter:MODEL?[cut=0.5,...,]images=FOLDER_OR_SPEC", last="images"
+    ),
+    "generator": _Reader(
+        "segmented.generated:Generated",
+        "generator:segmenter=MODEL,z=128[,images=1000,seed=0]",
+        has_path=False,
+    ),
 }
 
 # Only what looks like options is taken for them, so that a folder may have a question mark in its name.
 _OPTIONS_BEHIND_PATH = re.compile(r"(?s)(.*?)\?([a-z_]+=[^?]*)")
+_OPTIONS_TO_THE_END = re.compile(
+    r"(?s)(.*?)\?([a-z_]+=.*)"
+)  # where the last one is a name with options of its own
 
 
 def open_dataset(spec: str | Dataset) -> Dataset:
@@ -113,11 +125,24 @@ def open_dataset(spec: str | Dataset) -> Dataset:
     make: Callable[..., Dataset] = reader.make()
     if not reader.has_path:
         return make(**_parse_options(rest.removeprefix("?"), reader, spec))
-    match = _OPTIONS_BEHIND_PATH.fullmatch(rest)
+    match = (_OPTIONS_TO_THE_END if reader.last else _OPTIONS_BEHIND_PATH).fullmatch(rest)
     path, options = match.groups() if match else (rest, "")
     if not path:
         raise SettingError(f"{spec!r} names no folder; expected {reader.form}.")
+    _check_path(path, spec)
     return make(path, **_parse_options(options, reader, spec))
+
+
+def _check_path(path: str, spec: str) -> None:
+    """See that a path is one, whatever lies there."""
+    if "\0" in path:
+        raise SettingError(f"{spec!r} holds a NUL character; expected a path.")
+    try:
+        Path(path).expanduser()
+    except RuntimeError as error:  # ~nobody/data
+        raise SettingError(
+            f"{spec!r} begins with the home of nobody here ({error}). Write the whole path."
+        ) from error
 
 
 def dataset_forms() -> tuple[str, ...]:
@@ -137,6 +162,10 @@ def has_path(spec: str) -> bool:
 
 def _parse_options(text: str, reader: _Reader, spec: str) -> dict[str, Any]:
     known, options = reader.options(), dict[str, Any]()
+    if reader.last:
+        before, found, value = f",{text}".partition(f",{reader.last}=")
+        text = before.removeprefix(",")
+        options |= {reader.last: value} if found else {}
     for item in text.split(",") if text else []:
         key, equals, value = item.partition("=")
         if not equals or key not in known:
