@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.io
 from written_ade20k import (
     FOLDERS_2016,
     FOLDERS_2021,
@@ -248,4 +250,38 @@ def test_a_linked_folder_is_refused(tmp_path: Path) -> None:
     spec = write(tmp_path)
     (tmp_path / STREET / "more").symlink_to(tmp_path)
     with pytest.raises(DataError, match="is a link to a folder"):
+        open_dataset(spec)
+
+
+@releases
+def test_two_images_of_one_mask(tmp_path: Path, make, tree: str, folders: dict[str, str]) -> None:
+    spec, image = make(tmp_path), tmp_path / tree / folders["street"] / "street.png"
+    image.with_suffix(".jpg").write_bytes(image.read_bytes())
+    with pytest.raises(DataError, match=r"holds street\.jpg and street\.png; expected one file of that name"):
+        open_dataset(spec)
+
+
+def test_a_folder_that_cannot_be_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec, listed = write(tmp_path), os.scandir
+
+    def scandir(path):
+        if str(path).endswith("street"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(DataError, match=r"street cannot be listed \(Permission denied\)"):
+        open_dataset(spec)
+
+
+def test_shares_that_are_no_numbers(tmp_path: Path) -> None:
+    spec = write_2016(tmp_path)
+    index = {
+        name: np.array([["a", "b"]], object)
+        for name in ("objectnames", "proportionClassIsPart", "wordnet_hypernym")
+    }
+    scipy.io.savemat(
+        tmp_path / "ADE20K_2016_07_26" / "index_ade20k.mat", {"index": index}, long_field_names=True
+    )
+    with pytest.raises(DataError, match="proportionClassIsPart holds something else than numbers"):
         open_dataset(spec)

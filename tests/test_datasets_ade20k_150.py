@@ -109,3 +109,21 @@ def test_bad_folders(tmp_path: Path) -> None:
         open_dataset(spec)
     with pytest.raises(DataError, match="none of the folders annotations"):
         open_dataset(f"ade20k-150:{tmp_path / 'nowhere'}")
+
+
+@pytest.mark.parametrize("text", ["", "street street\nempty misc\n"])
+def test_a_table_of_scenes_that_was_cut(tmp_path: Path, text: str) -> None:
+    spec = write(tmp_path)
+    (tmp_path / HOME / "sceneCategories.txt").write_text(text)
+    with pytest.raises(DataError, match=r"sceneCategories\.txt lacks . of 3 images, the first training/"):
+        open_dataset(spec)
+
+
+def test_two_images_of_one_mask(tmp_path: Path) -> None:
+    spec = write(tmp_path)
+    image = tmp_path / HOME / "images/training/street.png"
+    image.with_suffix(".jpg").write_bytes(image.read_bytes())
+    with pytest.raises(
+        DataError, match=r"training holds street\.jpg and street\.png; expected one file of that name"
+    ):
+        open_dataset(spec)

@@ -276,3 +276,14 @@ def test_files_that_are_none(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(DataError, match=r"no valid JSON object"):
         Coco(path)
+
+
+def test_names_that_no_file_can_have(path: Path) -> None:
+    whole = path.read_text()
+    change(path, lambda content: content["images"][0].update(file_name="x" * 400))
+    with pytest.raises(DataError, match="were not found: xxx"):
+        Coco(path)
+    path.write_text(whole)
+    change(path, lambda content: content["categories"][0].update(name="\ud800"))
+    with pytest.raises(DataError, match=r"label name '\\ud800' cannot be written as UTF-8"):
+        Coco(path)

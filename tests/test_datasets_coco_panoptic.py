@@ -151,3 +151,30 @@ def test_the_largest_segment_id(path: Path) -> None:
     Image.fromarray(array).save(file)
     change(path, lambda content: content["annotations"][0]["segments_info"][0].update(id=(1 << 24) - 1))
     assert (CocoPanoptic(path).read_labels(0)[0].labels == 187).sum() == 8 * 48
+
+
+def test_map_names_in_any_script(path: Path) -> None:
+    content = json.loads(path.read_text())
+    for entry in content["annotations"]:
+        before = path.with_suffix("") / entry["file_name"]
+        entry["file_name"] = f"Straße {before.name}"
+        before.rename(before.with_name(entry["file_name"]))
+    path.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+    data = CocoPanoptic(path)
+    assert data.files(0)[1].name == "Straße street.png"
+    assert (data.read_labels(0)[0].labels > 0).sum() == 384 + 256 + 256
+
+
+@pytest.mark.parametrize("value", [None, "5", 5.0])
+def test_segments_without_an_id(path: Path, value: Any) -> None:
+    def edit(content: Any) -> None:
+        entry = content["annotations"][0]["segments_info"][0]
+        del entry["id"]
+        if value is not None:
+            entry["id"] = value
+
+    change(path, edit)
+    with pytest.raises(
+        DataError, match="has no 'id'" if value is None else "the id of .* expected a whole number"
+    ):
+        CocoPanoptic(path)

@@ -110,6 +110,16 @@ def test_a_damaged_byte_never_escapes_as_another_exception(place: int, change: i
         assert "mask" in str(error)  # noqa: PT017
 
 
+def test_no_flipped_bit_changes_a_label() -> None:
+    """Pillow compares no checksums: of the bits of a compressed mask some would come out as other labels."""
+    data = encoded(coded(np.arange(48, dtype=np.uint16).reshape(6, 8) * 700))
+    for bit in range(8 * len(data)):
+        damaged = bytearray(data)
+        damaged[bit // 8] ^= 1 << bit % 8
+        with pytest.raises(DataError):
+            decode_label_map(bytes(damaged), "mask")
+
+
 def test_a_jpeg_cut_short_is_an_error() -> None:
     data = encoded(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8), format="JPEG")
     assert decode_image(data, "image").shape == (64, 64, 3)

@@ -55,7 +55,7 @@ def test_the_fingerprint_holds_the_words(tmp_path: Path) -> None:
         ),
         (["../street.png banded"], "refused"),
         (["banded/lost.png banded"], "image 'banded/lost.png' of DTD is missing"),
-        (["lost/lost.png banded"], "cannot be listed"),
+        (["lost/lost.png banded"], "image 'lost/lost.png' of DTD is missing"),
         (["banded/street.png"], "names no texture"),
         ([], "names no texture"),
     ],
@@ -79,3 +79,15 @@ def test_bad_folders(tmp_path: Path) -> None:
         open_dataset(spec)
     with pytest.raises(DataError, match="none of the folders labels, dtd/labels"):
         open_dataset(f"dtd:{tmp_path / 'nowhere'}")
+
+
+def test_a_table_that_was_cut_is_seen_by_the_folders(tmp_path: Path) -> None:
+    spec = write(tmp_path)
+    table = tmp_path / "dtd" / JOINT
+    (tmp_path / "dtd" / "images" / "banded" / ".directory").write_text("as in the release")
+    assert len(open_dataset(spec)) == 3
+    table.write_text(table.read_text().splitlines()[0])
+    with pytest.raises(
+        DataError, match=r"lacks 2 of the 3 images .* the first banded/empty\.png\. Restore the table"
+    ):
+        open_dataset(spec)

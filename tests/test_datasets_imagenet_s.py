@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from written_imagenet_s import IGNORED, LABELS, WNIDS, write
-from written_voc import count, expected, save_rgb, write_text
+from written_voc import count, expected, save_palette, save_rgb, write_text
 
 from fastdissect.datasets.opening import open_dataset
 from fastdissect.errors import DataError, SettingError
@@ -114,3 +114,18 @@ def test_bad_masks(tmp_path: Path) -> None:
     save_rgb(mask, np.zeros((48, 48)), np.zeros((48, 48)))
     with pytest.raises(DataError, match="expected the same aspect"):
         data.read_labels(2)
+
+
+def test_a_palette_would_be_other_numbers(tmp_path: Path) -> None:
+    data, mask = open_dataset(write(tmp_path)), tmp_path / "ImageNetS50" / MASK
+    save_palette(mask, np.full((32, 48), 4))
+    with pytest.raises(DataError, match="no PNG with 8-bit RGB"):
+        data.read_labels(2)
+
+
+def test_two_images_of_one_mask(tmp_path: Path) -> None:
+    spec = write(tmp_path)
+    image = tmp_path / "ImageNetS50" / "validation" / WNIDS[49] / "street.png"
+    image.with_suffix(".JPEG").write_bytes(image.read_bytes())
+    with pytest.raises(DataError, match=r"street\.JPEG and street\.png; expected one file of that name"):
+        open_dataset(spec)

@@ -145,3 +145,12 @@ def test_cocos_own_files_are_sent_to_their_reader(tmp_path: Path) -> None:
     spec = written_coco.write(tmp_path)
     with pytest.raises(DataError, match=r"For files of COCO's own form write coco:"):
         open_dataset(spec.replace("coco:", "paco:", 1))
+
+
+def test_the_fingerprint_knows_what_attributes_label(tmp_path: Path) -> None:
+    """Cached masks of one choice would else serve the other: their vocabulary is the same."""
+    spec = written_paco.write(tmp_path)
+    finest, every = open_dataset(spec), open_dataset(f"{spec},attributes=all")
+    assert finest.concepts.names == every.concepts.names
+    assert finest.fingerprint() != every.fingerprint()
+    assert finest.fingerprint() == open_dataset(f"{spec},attributes=finest").fingerprint()

@@ -184,3 +184,12 @@ def test_masks_that_do_not_fit(home: Path, edit: Any, message: str) -> None:
     path.write_text("{")
     with pytest.raises(DataError, match=r"is no valid JSON"):
         data.read_labels(0)
+
+
+def test_a_size_that_no_memory_holds(home: Path) -> None:
+    path = home / "sa_0_street.json"
+    for content in (json.loads(path.read_text()), {"image": {}, "annotations": []}):
+        content["image"].update(height=32 * 10**6, width=48 * 10**6)
+        path.write_text(json.dumps(content))
+        with pytest.raises(DataError, match=r"the limit is 67,108,864.*max_pixels"):
+            Sa1b(home).read_labels(0)

@@ -118,3 +118,13 @@ def test_bad_masks(tmp_path: Path) -> None:
         path.write_bytes(content)
         with pytest.raises(DataError, match=r"street\.png"):
             data.read_labels(0)
+
+
+def test_two_files_of_one_name(tmp_path: Path) -> None:
+    spec = write(tmp_path)
+    image = tmp_path / YEAR / "JPEGImages" / "yard.png"
+    image.with_suffix(".jpg").write_bytes(image.read_bytes())
+    with pytest.raises(
+        DataError, match=r"JPEGImages holds yard\.jpg and yard\.png; expected one file of that name"
+    ):
+        open_dataset(spec)

@@ -156,3 +156,18 @@ def test_missing_things(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setitem(sys.modules, "scipy.io", None)
     with pytest.raises(BackendError, match=r"pip install 'fastdissect\[mat\]'"):
         open_dataset(f"{spec}?labels=459")
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (np.zeros((0, 0)), "is 0 x 0 and its image 32 x 48"),
+        (np.full((32, 48), np.nan), "no whole number from 0 to 65535"),
+        (np.full((32, 48), np.inf), "no whole number from 0 to 65535"),
+    ],
+)
+def test_maps_without_pixels_or_numbers(tmp_path: Path, labels: np.ndarray, message: str) -> None:
+    data = open_dataset(write(tmp_path))
+    scipy.io.savemat(tmp_path / "trainval" / "street.mat", {"LabelMap": labels})
+    with pytest.raises(DataError, match=message):
+        [data.read_labels(i) for i in range(len(data))]

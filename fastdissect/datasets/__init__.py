@@ -2,7 +2,7 @@
 
 protocol      what a data set is (relations)     opening   "broden:PATH", "coco:FILE", "shapes", ...
 image_files   what readers of files share        regions/  run lengths, outlines, overlapping masks
-files, paths, tables, decoding, label_maps, matfiles, mask_values     what they read with
+files, paths, tables, decoding, label_maps, listing, matfiles, mask_values     what they read with
 
 shapes/       a generator, built in              folder    our own simplest format (folder_tables)
 broden        Broden 1.1: index, vocabulary      coco/     COCO, LVIS, PACO, SA-1B

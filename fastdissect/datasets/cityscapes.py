@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from fastdissect.datasets.decoding import MAX_PIXELS
-from fastdissect.datasets.label_maps import LabelMapFiles, check_pairs, list_names, spec_name
+from fastdissect.datasets.label_maps import LabelMapFiles
+from fastdissect.datasets.listing import check_pairs, list_names, spec_name
 from fastdissect.datasets.relations import Relation
 from fastdissect.datasets.vocabulary import make_concepts
 from fastdissect.errors import DataError, SettingError, nearest

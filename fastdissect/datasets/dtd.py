@@ -6,16 +6,17 @@
         labels/train1.txt ... test10.txt    banded/banded_0005.jpg          (ten splits into train, val and test)
 
 Source: Cimpoi et al., "Describing Textures in the Wild", CVPR 2014 (dtd-r1.0.1). The words are labels of whole images,
-numbered by their rank from 1; an image that only a folder holds, and no list, is not in the set.
+numbered by their rank from 1. The table names every image of the folders.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 from fastdissect.datasets.decoding import MAX_PIXELS
-from fastdissect.datasets.image_files import ImageFiles
-from fastdissect.datasets.label_maps import find_folder, list_names, read_lines, spec_name
+from fastdissect.datasets.image_files import IMAGE_SUFFIXES, ImageFiles
+from fastdissect.datasets.listing import find_folder, list_names, read_lines, spec_name
 from fastdissect.datasets.paths import escape_reason
 from fastdissect.datasets.vocabulary import make_concepts
 from fastdissect.errors import DataError, SettingError, nearest
@@ -35,7 +36,7 @@ class Dtd(ImageFiles):
         max_pixels: height x width that an image may have.
 
     Raises:
-        DataError: a folder, list or image is missing, or a line is wrong.
+        DataError: a folder, list or image is missing, a line is wrong, or the table lacks an image.
         SettingError: there is no such split.
 
     Example:
@@ -51,7 +52,7 @@ class Dtd(ImageFiles):
         textures = sorted({word for words in joint.values() for word in words})
         numbers = {word: number for number, word in enumerate(textures, 1)}
         images = list(joint) if split is None else _read_split(home / "labels", split, joint)
-        _check_images(home / "images", images)
+        _check_images(home / "images", images, joint)
         self._textures = tuple(tuple(numbers[word] for word in joint[image]) for image in images)
         super().__init__(
             spec_name("dtd", self.path, max_pixels, split=split),
@@ -100,11 +101,30 @@ def _read_split(folder: Path, split: str, joint: dict[str, tuple[str, ...]]) -> 
     return images
 
 
-def _check_images(folder: Path, images: list[str]) -> None:
-    listed: dict[str, set[str]] = {}
-    for image in images:
-        home, _, name = image.rpartition("/")
-        if home not in listed:
-            listed[home] = set(list_names(folder / home, ("",)))
-        if name not in listed[home]:
-            raise DataError(f"image {image!r} of DTD is missing: expected the file {folder / image}.")
+def _check_images(folder: Path, images: list[str], joint: Collection[str]) -> None:
+    """See that the images are there, and that the table was not cut: it names all that are there."""
+    homes = sorted({image.rpartition("/")[0] for image in (*joint, *images)} | _folders(folder))
+    there = [
+        f"{home}/{name}".lstrip("/")
+        for home in homes
+        if (folder / home).is_dir()
+        for name in list_names(folder / home, IMAGE_SUFFIXES)
+    ]
+    missing = sorted(set(images).difference(there))
+    if missing:
+        raise DataError(
+            f"image {missing[0]!r} of DTD is missing ({len(missing):,} in all): expected the file {folder / missing[0]}. "
+            "Restore them."
+        )
+    unlisted = [image for image in there if image not in joint]
+    if unlisted:
+        raise DataError(
+            f"{_JOINT} lacks {len(unlisted):,} of the {len(there):,} images in {folder}, the first {unlisted[0]}. Restore "
+            "the table, or remove the images."
+        )
+
+
+def _folders(folder: Path) -> set[str]:
+    if not folder.is_dir():
+        return set()
+    return {each.name for each in folder.iterdir() if each.is_dir() and each.name[0] != "."}

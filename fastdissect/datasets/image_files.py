@@ -35,7 +35,7 @@ class ImageFiles(Dataset):
         max_pixels: height x width that an image or mask may have.
 
     Raises:
-        DataError: no image, or one is listed twice.
+        DataError: no image, one that is listed twice, or a label name that is no text.
         SettingError: `max_pixels` is below 1.
     """
 
@@ -57,6 +57,7 @@ class ImageFiles(Dataset):
             seen: set[str] = set()
             twice = next(image for image in images if image in seen or seen.add(image))  # type: ignore[func-returns-value]
             raise DataError(f"{name}: image {twice!r} is listed twice. Remove one.")
+        _check_names(name, concepts)
         self.name, self.root, self.concepts, self.max_pixels = name, root, concepts, max_pixels
         self._images = tuple(images)
         words = [type(self).__name__, *images, "", *concepts.names, "", *content]
@@ -105,9 +106,9 @@ class ImageFiles(Dataset):
         """See that a mask shows the whole image; one of another size is resized by nearest neighbour later, said once.
 
         Raises:
-            DataError: its aspect is another one.
+            DataError: its aspect is another one, or it has no pixel.
         """
-        if not same_aspect(image, mask):
+        if min(mask) < 1 or not same_aspect(image, mask):
             raise DataError(
                 f"{what} is {mask[0]} x {mask[1]} and its image {image[0]} x {image[1]} (height x width); expected the "
                 "same aspect. Masks must show the whole image, without crop."
@@ -118,3 +119,13 @@ class ImageFiles(Dataset):
                 "%s is %d x %d and its image %d x %d (height x width): masks are resized by nearest neighbour",
                 what, *mask, *image,
             )  # fmt: skip
+
+
+def _check_names(name: str, concepts: Concepts) -> None:
+    for label in concepts.names:
+        try:
+            label.encode()
+        except UnicodeEncodeError as error:
+            raise DataError(
+                f"{name}: the label name {label!r} cannot be written as UTF-8 ({error.reason}). Rename it."
+            ) from error

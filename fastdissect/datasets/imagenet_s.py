@@ -17,15 +17,10 @@ from pathlib import Path
 
 import numpy as np
 
-from fastdissect.datasets.decoding import MAX_PIXELS
+from fastdissect.datasets.decoding import MAX_PIXELS, decode_label_map
 from fastdissect.datasets.image_files import IMAGE_SUFFIXES
-from fastdissect.datasets.label_maps import (
-    LabelMapFiles,
-    check_pairs,
-    list_names,
-    read_lines,
-    spec_name,
-)
+from fastdissect.datasets.label_maps import LabelMap, LabelMapFiles, check_rgb
+from fastdissect.datasets.listing import by_stem, check_pairs, list_names, named_path, read_lines, spec_name
 from fastdissect.datasets.tables import read_table
 from fastdissect.datasets.vocabulary import make_concepts
 from fastdissect.errors import DataError, SettingError
@@ -74,7 +69,8 @@ class ImageNetS(LabelMapFiles):
         images = [
             f"{wnid}/{name}"
             for wnid in _folders(self.path / split)
-            for name in list_names(self.path / split / wnid, IMAGE_SUFFIXES)
+            for folder in [self.path / split / wnid]
+            for name in by_stem(list_names(folder, IMAGE_SUFFIXES), folder).values()
         ]
         self._masks = masks if masks.is_dir() else None
         if self._masks:
@@ -84,7 +80,7 @@ class ImageNetS(LabelMapFiles):
                 for name in list_names(masks / wnid, (".png",))
             )
             check_pairs(map(_stem, images), pairs, str(masks))
-        names = str(Path(names).expanduser().absolute()) if names is not None else None
+        names = named_path(names, "names")
         readable = _readable(Path(names), wnids) if names is not None else wnids
         super().__init__(
             spec_name(
@@ -106,7 +102,11 @@ class ImageNetS(LabelMapFiles):
         return tuple(self._channel(index, path) for path in self.mask_files(index))
 
     def _channel(self, index: int, path: Path) -> LabelChannel:
-        labels = self.decode_map(index, path)
+        def decode(data: bytes, what: str) -> LabelMap:
+            check_rgb(data, what)
+            return decode_label_map(data, what, max_pixels=self.max_pixels)
+
+        labels = self.decode_map(index, path, decode)
         return LabelChannel(0, np.where(labels == _IGNORED, np.zeros_like(labels), labels))
 
     def is_labelled(self, index: int) -> bool:

@@ -1,4 +1,4 @@
-"""What readers of published label maps share: lists, folders by their known names, maps held against a vocabulary."""
+"""What readers of published label maps share: maps held against a vocabulary, numbers coded in colours."""
 
 from __future__ import annotations
 
@@ -18,12 +18,8 @@ from fastdissect.types import Concepts
 __all__ = [
     "LabelMap",
     "LabelMapFiles",
-    "check_pairs",
+    "check_rgb",
     "decode_rgb",
-    "find_folder",
-    "list_names",
-    "read_lines",
-    "spec_name",
 ]
 
 LabelMap = NDArray[np.uint8] | NDArray[np.uint16]
@@ -82,19 +78,15 @@ class LabelMapFiles(ImageFiles):
             )
 
 
-def check_pairs(images: Iterable[str], masks: Iterable[str], where: str) -> None:
-    """See that every image has a mask and every mask an image; both are given by the name that a pair shares.
+def check_rgb(data: bytes, what: str) -> None:
+    """See that a file is a PNG with 8-bit RGB.
 
     Raises:
-        DataError: some stand alone.
+        DataError: it is something else. Grey, palette or JPEG would give other colours or numbers.
     """
-    images = set(images)
-    lonely = sorted(images ^ set(masks))
-    if lonely:
-        lacks = "mask" if lonely[0] in images else "image"
+    if data[:8] != _PNG or data[24:26] != b"\x08\x02":
         raise DataError(
-            f"{where}: {len(lonely)} images or masks stand alone; the first, {lonely[0]}, has no {lacks}. Restore the "
-            "missing files, or read a split that has them."
+            f"{what} is no PNG with 8-bit RGB; its label numbers are coded in colours. Restore the file."
         )
 
 
@@ -102,59 +94,7 @@ def decode_rgb(data: bytes, what: str, max_pixels: int) -> NDArray[np.uint8]:
     """Decode a PNG whose three channels carry numbers of their own to uint8 [height, width, 3].
 
     Raises:
-        DataError: no PNG with 8-bit RGB. Grey, palette or JPEG would be turned into colours, and so into other numbers.
+        DataError: no PNG with 8-bit RGB, or damaged.
     """
-    if data[:8] != _PNG or data[24:26] != b"\x08\x02":
-        raise DataError(
-            f"{what} is no PNG with 8-bit RGB; its label numbers are coded in colours. Restore the file."
-        )
+    check_rgb(data, what)
     return decode_image(data, what, max_pixels=max_pixels)
-
-
-def find_folder(path: Path, places: Iterable[str], expected: str) -> Path:
-    """The first of `path`/place that is a folder; "." is `path` itself.
-
-    Raises:
-        DataError: none is.
-    """
-    places = list(places)
-    for place in places:
-        if (path / place).is_dir():
-            return path / place
-    raise DataError(f"{path} has none of the folders {', '.join(places)}; expected {expected}.")
-
-
-def list_names(folder: Path, suffixes: tuple[str, ...]) -> list[str]:
-    """Names of the files directly in a folder that end so, sorted; hidden ones are left out."""
-    try:
-        names = [entry.name for entry in folder.iterdir() if entry.name[0] != "."]
-    except OSError as error:
-        raise DataError(f"{folder} cannot be listed ({error.strerror or error}).") from error
-    return sorted(name for name in names if name.lower().endswith(suffixes))
-
-
-def read_lines(path: Path, what: str) -> list[tuple[str, str]]:
-    """Lines of a text file with their places ("train.txt, line 3"), stripped; blank ones are left out.
-
-    Raises:
-        DataError: missing, or no UTF-8.
-    """
-    try:
-        text = read_file(path, what).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 text ({error}). Save it as UTF-8.") from error
-    lines = [
-        (f"{path.name}, line {number}", line.strip()) for number, line in enumerate(text.splitlines(), 1)
-    ]
-    return [(place, line) for place, line in lines if line]
-
-
-def spec_name(scheme: str, path: Path, max_pixels: int, **options: str | bool | None) -> str:
-    """The name that opens a set again; options that are None, no, or the default of `max_pixels` are left out.
-
-    >>> spec_name("voc", Path("/data/voc"), MAX_PIXELS, split="val", merge_sides=True, images=None)
-    'voc:/data/voc?split=val,merge_sides=yes'
-    """
-    every = {**options, "max_pixels": str(max_pixels) if max_pixels != MAX_PIXELS else None}
-    given = [f"{key}={'yes' if value is True else value}" for key, value in every.items() if value]
-    return f"{scheme}:{path}" + (f"?{','.join(given)}" if given else "")

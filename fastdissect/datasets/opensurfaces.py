@@ -22,7 +22,8 @@ import numpy as np
 
 from fastdissect.datasets.decoding import MAX_PIXELS
 from fastdissect.datasets.files import digest, read_file
-from fastdissect.datasets.label_maps import LabelMapFiles, decode_rgb, list_names, spec_name
+from fastdissect.datasets.label_maps import LabelMapFiles, decode_rgb
+from fastdissect.datasets.listing import list_names, spec_name
 from fastdissect.datasets.tables import Table, read_table, whole_number
 from fastdissect.datasets.vocabulary import make_concepts
 from fastdissect.errors import DataError, nearest

@@ -32,7 +32,8 @@ from numpy.typing import NDArray
 from fastdissect.datasets.ade20k.releases import read_2016, read_2021
 from fastdissect.datasets.ade20k.tree import find_tree, list_pictures, splits_of
 from fastdissect.datasets.decoding import MAX_PIXELS
-from fastdissect.datasets.label_maps import LabelMap, LabelMapFiles, decode_rgb, spec_name
+from fastdissect.datasets.label_maps import LabelMap, LabelMapFiles, decode_rgb
+from fastdissect.datasets.listing import spec_name
 from fastdissect.datasets.vocabulary import make_concepts
 from fastdissect.types import LabelChannel
 

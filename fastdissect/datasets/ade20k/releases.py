@@ -51,7 +51,12 @@ def read_2016(path: Path) -> Vocabulary:
     named = {number: name for number, name in enumerate(listed, 1) if name not in ("", "-")}
     names, synonyms = class_names(named)
     hypernyms = ((names[n], [text(each, what) for each in elements(chains[n - 1])]) for n in names)
-    parts = {number for number in names if float(shares[number - 1]) > 0.5}
+    try:
+        parts = {number for number in names if float(shares[number - 1]) > 0.5}
+    except (TypeError, ValueError) as error:
+        raise DataError(
+            f"{what}: proportionClassIsPart holds something else than numbers ({error}). Restore it."
+        ) from error
     return Vocabulary(names, synonyms, parts, tuple(sorted(is_a_relations(hypernyms))))
 
 
@@ -105,8 +110,8 @@ def _objects(path: Path) -> dict[int, _Object]:
         found = json.loads(_decoded(data))["annotation"]["object"]
         # An image with one object has it without a list, as MATLAB's writers do.
         found = found if isinstance(found, list) else [found]
-        objects = {int(each["id"]): _object(each) for each in found}
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        objects = {_whole(each["id"]): _object(each) for each in found}
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise DataError(
             f"{what} ({path}) is no annotation of ADE20K 2021: {type(error).__name__} {error}; expected "
             "annotation.object[] with id, name, name_ndx and parts. Restore the file."
@@ -124,7 +129,7 @@ def _decoded(data: bytes) -> str:
 
 
 def _object(found: Any) -> _Object:
-    number, parts = int(found["name_ndx"]), found["parts"]
+    number, parts = _whole(found["name_ndx"]), found["parts"]
     if not 1 <= number <= MAX_CLASS or not isinstance(found["name"], str) or not found["name"].strip():
         raise ValueError(f"name_ndx {number} with the name {found['name']!r}")
     parent = parts["ispartof"]
@@ -133,7 +138,15 @@ def _object(found: Any) -> _Object:
     return _Object(
         number,
         found["name"],
-        int(parts["part_level"]) > 0,
-        int(parent) if not isinstance(parent, list) else None,
+        _whole(parts["part_level"]) > 0,
+        _whole(parent) if not isinstance(parent, list) else None,
         [hypernyms] if isinstance(hypernyms, str) else [str(each) for each in hypernyms],
     )
+
+
+def _whole(value: Any) -> int:
+    """A whole number, be it written as 3, 3.0 or "3"."""
+    number = int(value)
+    if isinstance(value, float) and number != value:
+        raise ValueError(f"{value} is no whole number")
+    return number

@@ -20,14 +20,8 @@ from fastdissect.datasets.ade20k.names import class_names
 from fastdissect.datasets.ade20k.tree import splits_of
 from fastdissect.datasets.decoding import MAX_PIXELS
 from fastdissect.datasets.files import digest
-from fastdissect.datasets.label_maps import (
-    LabelMapFiles,
-    check_pairs,
-    find_folder,
-    list_names,
-    read_lines,
-    spec_name,
-)
+from fastdissect.datasets.label_maps import LabelMapFiles
+from fastdissect.datasets.listing import by_stem, check_pairs, find_folder, list_names, read_lines, spec_name
 from fastdissect.datasets.vocabulary import make_concepts
 from fastdissect.errors import DataError
 from fastdissect.types import LabelChannel
@@ -62,10 +56,16 @@ class SceneParsing150(LabelMapFiles):
         home = find_folder(self.path, places, "ADEChallengeData2016 with images/ and annotations/").parent
         names, self.synonyms = class_names(_read_classes(home / "objectInfo150.txt"))
         table = home / "sceneCategories.txt"
-        scene_of = _read_scenes(table) if table.is_file() else {}
+        scene_of = _read_scenes(table) if table.exists() else {}
         scenes = sorted(set(scene_of.values()) - {""})
         numbers = {scene: number for number, scene in enumerate(scenes, _CLASSES + 1)}
         images = [image for each in splits_of(home / "annotations", split) for image in _pairs(home, each)]
+        lost = [image for image in images if Path(image).stem not in scene_of] if table.exists() else []
+        if lost:
+            raise DataError(
+                f"{table} lacks {len(lost):,} of {len(images):,} images, the first {lost[0]}. Restore it, or remove it: then "
+                "no image has a scene."
+            )
         self._scenes = tuple(numbers.get(scene_of.get(Path(image).stem, ""), 0) for image in images)
         self._masks = home / "annotations"
         labels = {number: (name, 0) for number, name in names.items()}
@@ -95,7 +95,7 @@ class SceneParsing150(LabelMapFiles):
 
 def _pairs(home: Path, split: str) -> list[str]:
     """The images of a split, each with its mask."""
-    images = {Path(name).stem: name for name in list_names(home / "images" / split, _IMAGES)}
+    images = by_stem(list_names(home / "images" / split, _IMAGES), home / "images" / split)
     masks = [Path(name).stem for name in list_names(home / "annotations" / split, (".png",))]
     check_pairs(images, masks, f"{home}, {split}")
     return [f"{split}/{images[stem]}" for stem in sorted(images)]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
+from fastdissect.datasets.listing import by_stem
 from fastdissect.errors import DataError, SettingError, nearest
 
 __all__ = ["Picture", "find_tree", "list_pictures", "splits_of"]
@@ -58,17 +59,17 @@ def list_pictures(tree: Path, split: str) -> list[Picture]:
     The folders with a mask an instance (2021), named after their image, are not entered.
 
     Raises:
-        DataError: an image without its mask, a mask without its image, a gap in the levels, or a linked folder.
+        DataError: an image without its mask, a mask without its image, a gap in the levels, two images of one name, a
+            folder that is a link or cannot be listed.
     """
     found = []
-    for folder, folders, files in os.walk(tree / split):
+    for folder, folders, files in os.walk(tree / split, onerror=_refuse):
         home = Path(folder)
         place = home.relative_to(tree / split).parts
-        images = {
-            Path(name).stem: name
-            for name in files
-            if name.lower().endswith(_IMAGES) and not _MASK.fullmatch(name)
-        }
+        images = by_stem(
+            (name for name in sorted(files) if name.lower().endswith(_IMAGES) and not _MASK.fullmatch(name)),
+            home,
+        )
         for name in folders:
             if (home / name).is_symlink():
                 raise DataError(f"{home / name} is a link to a folder; put the files themselves there.")
@@ -77,6 +78,10 @@ def list_pictures(tree: Path, split: str) -> list[Picture]:
         for stem, name in images.items():
             found.append(Picture("/".join((split, *place, name)), _scene(place), levels[stem]))
     return sorted(found)
+
+
+def _refuse(error: OSError) -> NoReturn:
+    raise DataError(f"{error.filename} cannot be listed ({error.strerror}). Make it readable.") from error
 
 
 def _levels(home: Path, files: list[str], images: set[str]) -> dict[str, int]:

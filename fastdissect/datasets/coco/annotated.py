@@ -18,8 +18,8 @@ from fastdissect.datasets.coco.categories import (
 )
 from fastdissect.datasets.coco.images import ListedImages, check_present, find_folder, read_images
 from fastdissect.datasets.coco.segmentation import read_segmentation
-from fastdissect.datasets.decoding import MAX_PIXELS
 from fastdissect.datasets.image_files import ImageFiles
+from fastdissect.datasets.listing import named_path, spec_name
 from fastdissect.datasets.regions.overlapping import BoxedMask, stack_boxes
 from fastdissect.datasets.vocabulary import make_concepts
 from fastdissect.errors import DataError
@@ -31,14 +31,10 @@ __all__ = ["AnnotatedImages", "AnnotationFile", "ObjectImages", "spec"]
 def spec(scheme: str, path: Path, images: str | None, max_pixels: int, **others: str | None) -> str:
     """The name that opens a set again.
 
-    >>> spec("coco", Path("/data/a.json"), "/data/images", MAX_PIXELS)
+    >>> spec("coco", Path("/data/a.json"), "/data/images", 1 << 26)
     'coco:/data/a.json?images=/data/images'
     """
-    options = {"images": images and str(Path(images).expanduser().absolute()), **others}
-    if max_pixels != MAX_PIXELS:
-        options["max_pixels"] = str(max_pixels)
-    text = ",".join(f"{key}={value}" for key, value in options.items() if value is not None)
-    return f"{scheme}:{path}" + (f"?{text}" if text else "")
+    return spec_name(scheme, path, max_pixels, images=named_path(images, "images"), **others)
 
 
 class AnnotationFile(NamedTuple):
@@ -98,6 +94,7 @@ class AnnotatedImages(ImageFiles):
         name: the spec that opens the set again.
         file: the annotation file.
         concepts: the vocabulary.
+        content: options that decide what a mask is labelled with.
         max_pixels: height x width that an image may have.
     """
 
@@ -107,6 +104,7 @@ class AnnotatedImages(ImageFiles):
         file: AnnotationFile,
         concepts: Concepts,
         *,
+        content: tuple[str, ...] = (),
         max_pixels: int,
     ) -> None:
         super().__init__(
@@ -114,7 +112,7 @@ class AnnotatedImages(ImageFiles):
             file.folder,
             file.images.names,
             concepts,
-            content=(file.document.digest,),
+            content=(file.document.digest, *content),
             max_pixels=max_pixels,
         )
         self.annotations = file.document.by_image(file.images.ids)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastdissect.datasets.coco.annotations import whole_numbers
+from fastdissect.datasets.listing import named_path
 from fastdissect.datasets.paths import escape_reason
 from fastdissect.errors import DataError
 
@@ -87,9 +88,11 @@ def find_folder(annotations: Path, first: str, given: str | None) -> Path:
 
     Raises:
         DataError: none of them has the image.
+        SettingError: `given` is empty.
     """
+    given = named_path(given, "images")
     if given is not None:
-        folder = Path(given).expanduser().absolute()
+        folder = Path(given)
         if not folder.is_dir():
             raise DataError(f"there is no folder of images {folder}; expected the one that holds {first}.")
         return folder
@@ -97,7 +100,7 @@ def find_folder(annotations: Path, first: str, given: str | None) -> Path:
     home, beside = annotations.parent.parent, annotations.parent
     for folder in (home / split, home / "images" / split, home, home / "images",
                    beside / split, beside, beside / "images"):  # fmt: skip
-        if (folder / first).is_file():
+        if os.path.isfile(folder / first):  # noqa: PTH113 (Path.is_file raises where a name is too long)
             return folder
     raise DataError(
         f"the images of {annotations} were not found: {first} is neither in {home / split} nor in {beside} nor in "

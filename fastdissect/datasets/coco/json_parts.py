@@ -61,20 +61,20 @@ def read_parts(data: bytes, what: str, lists: Mapping[str, Receive]) -> dict[str
         8 10 11
         {'a': 2, 'b': 'c'}
     """
-    # One byte is one character, so that places in the text are places in the file; what is kept is read as UTF-8.
+    # One byte is one character, so that places in the text are places in the file; each value is read as UTF-8.
     text = data.decode("latin-1")
     found: dict[str, Any] = {}
     try:
         at = _past(text, 3 if data.startswith(codecs.BOM_UTF8) else 0, "{")
         while text[at : at + 1] != "}" or found:
-            key, at = _decode_kept(text, at)
+            key, at = _decode_value(text, at)
             if not isinstance(key, str) or key in found:
                 raise ValueError(f"the key {key!r} is no text or comes twice, before character {at}")
             at = _past(text, at, ":")
             if key in lists:
                 found[key], at = _read_list(text, at, lists[key])
             else:
-                found[key], at = _decode_kept(text, at)
+                found[key], at = _decode_value(text, at)
             at = _space(text, at)
             if text[at : at + 1] == "}":
                 break
@@ -88,7 +88,7 @@ def read_parts(data: bytes, what: str, lists: Mapping[str, Receive]) -> dict[str
     return found
 
 
-def _decode_kept(text: str, at: int) -> tuple[Any, int]:
+def _decode_value(text: str, at: int) -> tuple[Any, int]:
     """A value and the place behind it, read as UTF-8."""
     value, end = _decode(text, at)
     part = text[at:end]
@@ -100,7 +100,7 @@ def _read_list(text: str, at: int, receive: Receive) -> tuple[int, int]:
     at = _past(text, at, "[")
     count = 0
     while text[at : at + 1] != "]" or count:
-        value, end = _decode(text, at)
+        value, end = _decode_value(text, at)
         receive(value, at, end)
         count += 1
         at = _space(text, end)

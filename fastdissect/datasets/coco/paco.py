@@ -100,6 +100,7 @@ class Paco(AnnotatedImages):
             spec("paco", path, images, max_pixels, attributes=None if self._finest else attributes),
             file,
             make_concepts(labels, tuple(categories)),
+            content=(attributes,),
             max_pixels=max_pixels,
         )
         self.relations = tuple(relation for c in file.categories for relation in _relations(c))

@@ -30,6 +30,7 @@ from fastdissect.datasets.coco.segments import label_segments
 from fastdissect.datasets.decoding import MAX_PIXELS
 from fastdissect.datasets.files import read_file
 from fastdissect.datasets.image_files import ImageFiles
+from fastdissect.datasets.listing import named_path
 from fastdissect.datasets.paths import escape_reason
 from fastdissect.datasets.vocabulary import make_concepts
 from fastdissect.errors import DataError
@@ -70,7 +71,8 @@ class CocoPanoptic(ImageFiles):
         max_pixels: int = MAX_PIXELS,
     ) -> None:
         path = Path(path).expanduser().absolute()
-        self.mask_folder = (Path(masks).expanduser() if masks else path.with_suffix("")).absolute()
+        masks = named_path(masks, "masks")
+        self.mask_folder = Path(masks) if masks is not None else path.with_suffix("")
         if not self.mask_folder.is_dir():
             raise DataError(
                 f"there is no folder of segment maps {self.mask_folder}. Say where the maps of {path.name} are with the "
@@ -93,7 +95,9 @@ class CocoPanoptic(ImageFiles):
                     f"{path}: segments_info of image_id {image} is {listed!r:.60}; expected a list of objects."
                 )
             maps[image] = name
-            used.update(whole_number(entry, "category_id", path) for entry in listed)
+            for entry in listed:
+                whole_number(entry, "id", path)
+                used.add(whole_number(entry, "category_id", path))
             return True
 
         document = read_document(path, inspect)
@@ -104,9 +108,8 @@ class CocoPanoptic(ImageFiles):
         check_present(folder, listed.names, "images")
         check_present(self.mask_folder, [*maps.values()], "segment maps")
         self._numbers = label_numbers(category.id for category in categories)
-        option = str(self.mask_folder) if masks else None
         super().__init__(
-            spec("coco-panoptic", path, images, max_pixels, masks=option),
+            spec("coco-panoptic", path, images, max_pixels, masks=masks),
             folder,
             listed.names,
             make_concepts({self._numbers[c.id]: (c.name, 0) for c in categories}, ("object",)),
@@ -131,7 +134,7 @@ class CocoPanoptic(ImageFiles):
         what = f"segment map {self._maps[index]!r} of image {self.image_name(index)!r}"
         segments: dict[int, int] = {}
         for entry in self.annotations.read(index)[0]["segments_info"]:
-            id = whole_number(entry, "id", self.annotations.path)
+            id: int = entry["id"]
             if id in segments:
                 raise DataError(f"{what}: the segment id {id} comes twice in {self.annotations.path.name}.")
             segments[id] = self._numbers[entry["category_id"]]

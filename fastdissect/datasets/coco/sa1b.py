@@ -23,6 +23,7 @@ from fastdissect.datasets.decoding import MAX_PIXELS
 from fastdissect.datasets.files import read_file
 from fastdissect.datasets.folder_tables import list_files
 from fastdissect.datasets.image_files import IMAGE_SUFFIXES, ImageFiles
+from fastdissect.datasets.listing import named_path
 from fastdissect.datasets.regions.overlapping import BoxedMask, stack_boxes
 from fastdissect.datasets.vocabulary import make_concepts
 from fastdissect.errors import DataError
@@ -77,12 +78,12 @@ class Sa1b(ImageFiles):
             )
         table: MaskLabels | None = None
         names, category = _SIZES, "region"
+        labels = named_path(labels, "labels")
         if labels is not None:
-            table = read_mask_labels(Path(labels).expanduser().absolute(), images)
+            table = read_mask_labels(Path(labels), images)
             names, category = table.names, "object"
-        option = str(Path(labels).expanduser().absolute()) if labels is not None else None
         super().__init__(
-            spec("sa1b", path, None, max_pixels, labels=option),
+            spec("sa1b", path, None, max_pixels, labels=labels),
             path,
             images,
             make_concepts({number: (name, 0) for number, name in names.items()}, (category,)),
@@ -126,6 +127,11 @@ class Sa1b(ImageFiles):
         if min(size) < 1:
             raise DataError(
                 f"{what}: expected a height and width of at least 1, got {size[0]} and {size[1]}."
+            )
+        if size[0] * size[1] > self.max_pixels:
+            raise DataError(
+                f"{what}: {size[0]} x {size[1]} are {size[0] * size[1]:,} pixels; the limit is {self.max_pixels:,}. If it "
+                "is genuine, raise the data set's option max_pixels."
             )
         self.check_aspect(size, self.image_size_of(index), what)
         whole_numbers([id for id, _ in entries], what)

@@ -22,6 +22,7 @@ from fastdissect.datasets.decoding import MAX_PIXELS, decode_label_map
 from fastdissect.datasets.files import read_file
 from fastdissect.datasets.folder_tables import list_files
 from fastdissect.datasets.image_files import IMAGE_SUFFIXES, ImageFiles
+from fastdissect.datasets.listing import named_path
 from fastdissect.datasets.vocabulary import make_concepts
 from fastdissect.errors import DataError
 from fastdissect.types import LabelChannel
@@ -111,8 +112,9 @@ class CocoStuff(ImageFiles):
 
 
 def _image_folder(masks: Path, stem: str, given: str | None) -> Path:
+    given = named_path(given, "images")
     if given is not None:
-        return Path(given).expanduser().absolute()
+        return Path(given)
     above, home = masks.parent, masks.parent.parent
     places = (above / "images", above, home / masks.name, home / "images" / masks.name)
     for folder in places:

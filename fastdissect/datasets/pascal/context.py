@@ -23,13 +23,8 @@ from pathlib import Path
 import numpy as np
 
 from fastdissect.datasets.decoding import MAX_PIXELS
-from fastdissect.datasets.label_maps import (
-    LabelMap,
-    LabelMapFiles,
-    find_folder,
-    list_names,
-    spec_name,
-)
+from fastdissect.datasets.label_maps import LabelMap, LabelMapFiles
+from fastdissect.datasets.listing import find_folder, list_names, named_path, spec_name
 from fastdissect.datasets.matfiles import need_scipy, read_mat
 from fastdissect.datasets.pascal.classes import VOC_RELATIONS, VOC_SYNONYMS
 from fastdissect.datasets.pascal.context_labels import LABELS_59, read_label_list
@@ -97,7 +92,7 @@ class VocContext(LabelMapFiles):
                 self.path, [f"{year}ImageSets/SegmentationContext" for year in years], "lists of splits"
             )
             names = read_names(lists, split, self.path)
-        images = str(Path(images).expanduser().absolute()) if images is not None else None
+        images = named_path(images, "images")
         photographs = jpeg_folder(self.path, images)
         files = with_files(names, photographs)
         self._files = tuple(with_files(names, self._maps, (suffix,), "map"))
@@ -132,7 +127,8 @@ def _label_map(data: bytes, what: str) -> LabelMap:
     found = read_mat(data, what, "LabelMap")
     if not (isinstance(found, np.ndarray) and found.ndim == 2 and found.dtype.kind in "uif"):
         raise DataError(f"{what}: LabelMap is no map of numbers; expected height x width. Restore the file.")
-    labels = found.astype(np.uint16)
+    with np.errstate(invalid="ignore"):  # NaN is found by the comparison
+        labels = found.astype(np.uint16)
     if not np.array_equal(labels, found):
         raise DataError(f"{what}: LabelMap holds a number that is no whole number from 0 to {MAX_LABEL}.")
     return labels

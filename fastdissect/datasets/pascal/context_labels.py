@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from fastdissect.datasets.label_maps import read_lines
+from fastdissect.datasets.listing import read_lines
 from fastdissect.datasets.vocabulary import MAX_LABEL
 from fastdissect.errors import DataError
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from fastdissect.datasets.decoding import MAX_PIXELS
 from fastdissect.datasets.files import read_file
 from fastdissect.datasets.image_files import ImageFiles
-from fastdissect.datasets.label_maps import find_folder, list_names, spec_name
+from fastdissect.datasets.listing import find_folder, list_names, named_path, spec_name
 from fastdissect.datasets.matfiles import elements, field, need_scipy, read_mat, text
 from fastdissect.datasets.pascal.classes import VOC_CLASSES, VOC_RELATIONS, VOC_SYNONYMS
 from fastdissect.datasets.pascal.part_names import PARTS, READABLE, merged_name, short_name
@@ -72,7 +72,7 @@ class VocParts(ImageFiles):
         self._folder = find_folder(self.path, places, "a .mat file an image")
         need_scipy()
         self._names = tuple(Path(name).stem for name in list_names(self._folder, (".mat",)))
-        images = str(Path(images).expanduser().absolute()) if images is not None else None
+        images = named_path(images, "images")
         photographs = jpeg_folder(self.path, images)
         files = with_files([(self._folder.name, name) for name in self._names], photographs)
         labels = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from fastdissect.datasets.label_maps import find_folder, list_names, read_lines
+from fastdissect.datasets.listing import by_stem, find_folder, list_names, read_lines
 from fastdissect.datasets.paths import escape_reason
 from fastdissect.errors import DataError, SettingError, nearest
 
@@ -83,9 +83,9 @@ def with_files(
     """The file of each name in a folder: its images, or masks.
 
     Raises:
-        DataError: one is missing.
+        DataError: one is missing, or there are two of a name.
     """
-    there = {Path(name).stem: name for name in reversed(list_names(folder, suffixes))}
+    there = by_stem(list_names(folder, suffixes), folder)
     files = []
     for place, name in names:
         if name not in there:

@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from fastdissect.datasets.decoding import MAX_PIXELS
-from fastdissect.datasets.label_maps import LabelMapFiles, spec_name
+from fastdissect.datasets.label_maps import LabelMapFiles
+from fastdissect.datasets.listing import spec_name
 from fastdissect.datasets.pascal.classes import VOC_CLASSES, VOC_RELATIONS, VOC_SYNONYMS
 from fastdissect.datasets.pascal.places import read_names, with_files, year_folder
 from fastdissect.datasets.vocabulary import make_concepts
