@@ -90,7 +90,7 @@ def list_entries(folder: Path) -> list[CacheEntry]:
 
 
 def _entry(path: Path) -> CacheEntry:
-    stats = {file.name: file.stat() for file in path.iterdir()}
+    stats = {file.name: file.lstat() for file in path.iterdir()}
     meta = path / "meta.json"
     used = (
         stats["meta.json"].st_mtime
@@ -103,7 +103,7 @@ def _entry(path: Path) -> CacheEntry:
             record = json.loads(meta.read_bytes())
             height, width = (int(side) for side in record["mask_size"])
             name, images, mask_size = str(record["name"]), int(record["images"]), (height, width)
-        except (ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, LookupError, TypeError, OverflowError, RecursionError) as error:
             log.debug("%s cannot be read: %s", meta, error)  # the planes are whole all the same
     return CacheEntry(path, name, images, mask_size, sum(s.st_size for s in stats.values()), used)
 

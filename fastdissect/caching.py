@@ -33,11 +33,13 @@ __all__ = ["PlaneCache", "cache_folder", "pack_image"]
 
 log = logging.getLogger("fastdissect")
 
+_BLOCK = 4096  # planes that are looked at together: 6 MB at 112 x 112
+
 
 def cache_folder() -> Path:
     """The user's cache folder: FASTDISSECT_CACHE, else where the platform keeps caches."""
-    if "FASTDISSECT_CACHE" in os.environ:
-        return Path(os.environ["FASTDISSECT_CACHE"])
+    if os.environ.get("FASTDISSECT_CACHE"):
+        return Path(os.path.expanduser(os.environ["FASTDISSECT_CACHE"]))  # noqa: PTH111 (never an error)
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("fastdissect", appauthor=False))
@@ -55,6 +57,20 @@ def pack_image(source: DatasetBatches, index: int) -> tuple[str, Planes]:
         aspect=pixels.shape[0] / pixels.shape[1],
     )
     return digest, join_planes([packed], source.mask_size)
+
+
+def _holds_its_pixels(store: PlaneStore) -> bool:
+    """Whether each plane has as many pixels set as its index says: a file that a disk or program damaged has not."""
+    planes = store.planes
+    stored = planes.word_row >= 0
+    rows, pixels = planes.word_row[stored], planes.pixels[stored]
+    for first in range(0, len(rows), _BLOCK):
+        block = slice(first, first + _BLOCK)
+        found = np.bitwise_count(planes.words[rows[block]]).sum(axis=1, dtype=np.int64)
+        if (found != pixels[block]).any():
+            log.info("cached planes in %s are damaged and are packed again", store.folder)
+            return False
+    return True
 
 
 class PlaneCache:
@@ -85,7 +101,8 @@ class PlaneCache:
         try:
             store = PlaneStore(self.entry)
             stamps = np.fromfile(self.entry / "stamps.u64", np.uint64)
-            if len(store) == len(stamps) == self.source.images and self._is_unchanged(store, stamps):
+            fits = len(store) == len(stamps) == self.source.images
+            if fits and _holds_its_pixels(store) and self._is_unchanged(store, stamps):
                 self._mark_used(self.entry)
                 return store
         except (FastdissectError, OSError) as error:

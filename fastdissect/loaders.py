@@ -136,7 +136,7 @@ class LoaderBatches(BatchSource):
             self._values = self._values or MaskValues(self._concepts)
             found = object_channels(labels, self._values, f"image {image}", self.input_size)
             return self._packed(found, image)
-        maps = _array(labels)
+        maps = host_array(labels)
         if maps.ndim == 2:
             maps = maps[None]
         if maps.ndim != 3 or maps.dtype.kind not in "ui" or maps.min(initial=0) < 0:
@@ -160,14 +160,12 @@ class LoaderBatches(BatchSource):
 
 def _length(loader: Any) -> int | None:
     """Images of the loader's data set, or of a list of batches; None where it does not say."""
+    if isinstance(loader, (list, tuple)):
+        return sum(len(_pair(batch, 0)[0]) for batch in loader)
     try:
-        if hasattr(loader, "dataset"):
-            return len(loader.dataset)
-        if isinstance(loader, (list, tuple)):
-            return sum(len(_pair(batch, 0)[0]) for batch in loader)
+        return len(loader.dataset) if hasattr(loader, "dataset") else None
     except TypeError:  # an IterableDataset without __len__
-        pass
-    return None
+        return None
 
 
 def _pair(batch: Any, at: int) -> tuple[torch.Tensor, Any]:
@@ -192,14 +190,23 @@ def _pair(batch: Any, at: int) -> tuple[torch.Tensor, Any]:
             )
         images = torch.stack(list(images))
     if isinstance(labels, Mapping):  # targets that were collated: {"masks": [n, k, H, W], "labels": [n, k]}
-        count = min((len(value) for value in labels.values()), default=0)
-        labels = [{key: value[i] for key, value in labels.items()} for i in range(count)]
-    if images.ndim != 4 or len(images) != len(labels):
+        parts = {key: value for key, value in labels.items() if _count(value) is not None}
+        count = min((len(value) for value in parts.values()), default=0)
+        labels = [{key: value[i] for key, value in parts.items()} for i in range(count)]
+    if images.ndim != 4 or len(images) != _count(labels):
         raise DataError(
             f"image {at}: expected images [n, channels, H, W] and as many labels; got {list(images.shape)} and "
-            f"{len(labels)} labels"
+            f"{'none that can be counted' if _count(labels) is None else _count(labels)}, of type {type(labels).__name__}"
         )
     return images, labels
+
+
+def _count(values: Any) -> int | None:
+    """The length of labels; None where they have none: None, a number, an array without axes."""
+    try:
+        return len(values)
+    except TypeError:
+        return None
 
 
 def _is_list_of_tensors(images: Any) -> bool:

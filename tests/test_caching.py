@@ -160,6 +160,21 @@ def test_a_damaged_entry_is_thrown_away(tmp_path: Path, broden: Path, name: str,
     assert cache.find() is not None
 
 
+def test_planes_whose_pixels_were_damaged_are_packed_again(tmp_path: Path, broden: Path) -> None:
+    """The file is as long as it was and no stamp says anything: one bit of a plane."""
+    cache = PlaneCache(tmp_path / "cache", source_of(broden))
+    fill(cache, tmp_path / "work")
+    assert cache.find() is not None
+    assert cache.entry is not None
+    path = cache.entry / "words.u64"
+    words = np.fromfile(path, np.uint64)
+    path.unlink()
+    words[len(words) // 2] ^= np.uint64(1)
+    words.tofile(path)
+    assert cache.find() is None
+    assert not cache.entry.exists()
+
+
 def test_what_a_run_does_to_its_own_planes_leaves_the_cache_alone(tmp_path: Path, broden: Path) -> None:
     """The cache may hold hard links to a run's files, which a run that begins again writes anew."""
     cache = PlaneCache(tmp_path / "cache", source_of(broden))
@@ -238,6 +253,10 @@ def test_stamps_see_size_time_and_absence(broden: Path) -> None:
 def test_the_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("FASTDISSECT_CACHE", str(tmp_path))
     assert cache_folder() == tmp_path
+    monkeypatch.setenv("FASTDISSECT_CACHE", "~/kept")
+    assert cache_folder() == Path.home() / "kept"
+    monkeypatch.setenv("FASTDISSECT_CACHE", "")
+    assert cache_folder().name == "fastdissect"
     monkeypatch.delenv("FASTDISSECT_CACHE")
     assert cache_folder().name == "fastdissect"
 
@@ -265,6 +284,27 @@ def test_entries_are_listed_with_what_they_are(tmp_path: Path, broden: Path) -> 
     assert found[0].bytes == sum(p.stat().st_size for p in new.entry.iterdir())  # type: ignore[union-attr]
     assert old.find() is not None
     assert [entry.folder for entry in list_entries(tmp_path / "cache")] == [old.entry, new.entry]
+
+
+@pytest.mark.parametrize(
+    "meta", [b"[" * 100_000, b'{"name": "a", "images": 1e999, "mask_size": [Infinity, 1]}', None]
+)
+def test_entries_that_cannot_be_read_are_listed_and_cleared(
+    tmp_path: Path, broden: Path, meta: bytes | None
+) -> None:
+    cache = PlaneCache(tmp_path, source_of(broden))
+    fill(cache, tmp_path / "work")
+    assert cache.entry is not None
+    (cache.entry / "meta.json").unlink()
+    if meta is None:
+        (cache.entry / "meta.json").mkdir()
+        (cache.entry / "words.u64").unlink()
+        (cache.entry / "words.u64").symlink_to("nowhere")
+    else:
+        (cache.entry / "meta.json").write_bytes(meta)
+    assert [entry.name for entry in list_entries(tmp_path)] == [""]
+    assert len(clear(tmp_path)) == 1
+    assert not cache.entry.exists()
 
 
 @pytest.mark.parametrize("meta", [None, b"{", b"[]", b'{"name": "x", "images": null, "mask_size": [1]}'])

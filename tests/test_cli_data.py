@@ -66,3 +66,9 @@ def test_a_data_set_that_is_none(tmp_path: Path) -> None:
     assert "has no folder images/" in failure(call("data", "check", f"folder:{tmp_path / 'nope'}"))
     assert "expected broden:PATH" in failure(call("data", "check", "cocoa:x"))
     assert f"folder:{tmp_path}" in failure(call("data", "check", tmp_path))
+
+
+def test_the_home_of_nobody_is_one_line() -> None:
+    result = call("data", "broden", "~no-such-user-here/broden")
+    assert result.exit_code == 1
+    assert "begins with ~ and the name of nobody" in " ".join(result.output.split())

@@ -143,6 +143,9 @@ def test_all_eight_bit_values_survive_floats() -> None:
         (torch.zeros(3, 8, 8, dtype=torch.int64), "image 0 is int64; expected uint8"),
         (Image.new("I;16", (4, 4)), "PIL image of mode I;16; expected 8 bits"),
         ([[1, 2], [3, 4]], "image 0 is a list; expected a PIL image"),
+        (Image.new("RGB", (0, 8)), "PIL image of 8 x 0 pixels"),
+        (Image.new("La", (8, 8)), "mode La that cannot be turned into RGB"),
+        (torch.zeros(3, 8, 8, device="meta"), "expected a dense tensor with data"),
     ],
 )
 def test_images_that_are_refused(image: Any, message: str) -> None:
@@ -241,6 +244,10 @@ def test_objects_that_overlap_stay() -> None:
         ({"masks": np.ones((1, 32, 48), np.float32), "labels": np.ones(1, np.int64)}, "expected 0 and 1"),
         ({"masks": np.ones((1, 32, 48), np.bool_), "labels": np.ones(1)}, "integers"),
         ({"masks": np.ones((1, 32, 48), np.bool_), "labels": np.array([9])}, "holds the value 9"),
+        ({"masks": np.array(1), "labels": np.ones(1, np.int64)}, r"masks \[\] and labels"),
+        ({"masks": np.ones((1, 0, 0), np.bool_), "labels": np.ones(1, np.int64)}, "of the image's size"),
+        (np.ma.masked_array(np.ones((32, 48), np.uint8), mask=True), "labels with a mask of their own"),
+        (torch.zeros(32, 48, device="meta"), "labels that cannot be read"),
         ({"thing": np.zeros((32, 48), np.uint8)}, "labels of 'thing'; expected the categories object, part"),
     ],
 )

@@ -111,6 +111,31 @@ def test_labels_of_one_channel_and_other_dtypes() -> None:
     )
 
 
+@pytest.mark.parametrize("labels", [None, 3, {"masks": 1}])
+def test_labels_that_cannot_be_counted(labels: Any) -> None:
+    x, _, _ = tensors()
+    with pytest.raises(
+        FastdissectError, match=r"image 0: expected images .* and as many labels; got \[22, 3, 32, 32\]"
+    ):
+        run([(x, labels)])
+
+
+def test_bfloat16_is_no_label_number() -> None:
+    """Its bits would be: 1.0 is 16,256."""
+    x, y, _ = tensors()
+    with pytest.raises(FastdissectError, match=r"expected integer labels .* got float32"):
+        run([(x, y.to(torch.bfloat16))], concepts=[str(n) for n in range(20_000)])
+
+
+def test_targets_may_hold_more_than_masks() -> None:
+    x, _, _ = tensors()
+    target = {
+        "masks": torch.ones(IMAGES, 1, SIZE, SIZE, dtype=torch.uint8),
+        "labels": torch.ones(IMAGES, 1).long(),
+    }
+    same_results(run([(x, {**target, "note": 7})]), run([(x, target)]))
+
+
 def break_off(monkeypatch: pytest.MonkeyPatch, out: Path, data: Any, batch: int, **options: Any) -> None:
     calls = 0
     one_batch = Run._one_batch

@@ -47,6 +47,15 @@ class Commands(TyperGroup):
                 f"{error.filename}: expected a path that can be used; got: {error.strerror}; choose another"
             )
             raise typer.Exit(1) from error
+        except RuntimeError as error:  # of Path.expanduser, for ~nobody
+            if "home directory" not in str(error):
+                raise
+            if ctx.meta.get(TRACEBACK):
+                traceback.print_exc()
+            error_line(
+                "expected paths that can be used; one begins with ~ and the name of nobody here; write it in full"
+            )
+            raise typer.Exit(1) from error
         except KeyboardInterrupt as error:
             output(stderr=True).print("interrupted")
             raise typer.Exit(130) from error

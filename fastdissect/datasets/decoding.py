@@ -60,7 +60,7 @@ def _check_png(data: bytes, what: str) -> None:
             break
         if zlib.crc32(view[at + 4 : end - 4]) != int.from_bytes(view[end - 4 : end], "big"):
             raise DataError(f"{what} is damaged (a checksum of the PNG is wrong). Restore the file.")
-        if view[at + 4 : at + 8] == b"IEND":
+        if data[at + 4 : at + 8] == b"IEND":
             return
         at = end
     raise DataError(f"{what} is truncated (the PNG's end marker is missing). Restore the file.")

@@ -84,7 +84,9 @@ class Folder(Dataset):
         self._known[self.concepts.numbers] = True
         self._known[0] = True
         names = "\0".join((*self._images, "", *(f"{m}" for m in sorted(self._masks.items()))))
-        self._fingerprint = digest(b"folder\0", *(digest(t.data).encode() for t in tables), names.encode())
+        self._fingerprint = digest(
+            b"folder\0", *(digest(t.data).encode() for t in tables), names.encode(errors="surrogateescape")
+        )
 
     def __len__(self) -> int:
         return len(self._images)

@@ -17,14 +17,25 @@ _CHANNEL = re.compile(r"(.+)\.([0-9]{1,3})")
 
 
 def list_files(folder: Path) -> list[str]:
-    """Relative paths with forward slashes of all files below, sorted; links to folders are refused."""
+    """Relative paths with forward slashes of all files below, sorted.
+
+    Raises:
+        DataError: a link to a folder, or a folder that cannot be listed.
+    """
     found = []
-    for root, folders, files in os.walk(folder):
+    for root, folders, files in os.walk(folder, onerror=_cannot_list):
         for name in folders:
             if (Path(root) / name).is_symlink():
                 raise DataError(f"{Path(root) / name} is a link to a folder; put the files themselves there.")
         found += [(Path(root) / name).relative_to(folder).as_posix() for name in files if name[0] != "."]
     return sorted(found)
+
+
+def _cannot_list(error: OSError) -> None:
+    # os.walk would pass over the folder, and the set would be smaller without a word
+    raise DataError(
+        f"{error.filename} cannot be listed ({error.strerror or error}). Make it readable, or move it elsewhere."
+    ) from error
 
 
 def read_labels(path: Path) -> tuple[Concepts, list[Table]]:

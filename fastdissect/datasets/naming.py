@@ -6,6 +6,7 @@ Source: Bau et al., "Network Dissection", CVPR 2017, as the released joinseg.py 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
 import struct
 from pathlib import PurePosixPath
@@ -34,17 +35,35 @@ def split_fraction(image: str) -> float:
 
 
 def check_categories(dataset: Dataset) -> None:
-    """See that categories can be columns of index.csv and names of folders and files.
+    """See that categories can be columns of index.csv and names of folders and files, and that tables can hold the labels.
 
     Raises:
         DataError: one cannot.
     """
+    for name in (
+        *dataset.concepts.names,
+        *dataset.concepts.categories,
+        *itertools.chain(*dataset.synonyms.values()),
+    ):
+        if not _is_text(name):
+            raise DataError(
+                f"label or category {name!r} of {dataset.name} cannot be written as UTF-8. Rename it."
+            )
     for name in dataset.concepts.categories:
         if not name or name in (".", "..", *FIXED_COLUMNS) or re.search(r"[/\\\0\r\n]", name):
             raise DataError(
                 f"category {name!r} of {dataset.name} cannot be written: it is empty, no file name, or one of "
                 f"{', '.join(FIXED_COLUMNS)}. Give it another name: `data merge SPEC OUT --category OLD=NEW`."
             )
+
+
+def _is_text(name: str) -> bool:
+    """Whether UTF-8 can hold a name: not one that was read from other bytes, or from half a character in JSON."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def file_names(dataset: Dataset) -> list[str]:
@@ -59,6 +78,8 @@ def file_names(dataset: Dataset) -> list[str]:
         reason = escape_reason(name)
         if reason is None and (";" in name or "\n" in name or "\r" in name):
             reason = 'it holds ";" or a line break, which separate entries of index.csv'
+        if reason is None and not _is_text(name):
+            reason = "its bytes are not UTF-8"
         if reason is not None:
             raise DataError(f"image name {name!r} cannot be written: {reason}. Rename the image.")
         names.append(name if PurePosixPath(name).suffix else f"{name}.png")

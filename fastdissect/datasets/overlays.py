@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from fastdissect.datasets.protocol import Dataset
 from fastdissect.datasets.resize import resize_image, resize_labels
-from fastdissect.errors import OutputError
+from fastdissect.errors import OutputError, SettingError
 from fastdissect.types import Array
 
 __all__ = ["write_overlays"]
@@ -22,6 +22,7 @@ _TILE = 176  # pixels a side
 _LINE = 14
 _LEGEND_LINES = 6
 _GAP = 8
+_MOST_PIXELS = 1 << 28  # of a sheet: 800 MB in memory
 _STRIPE = 4  # of a label among others at a pixel
 
 
@@ -38,11 +39,17 @@ def write_overlays(dataset: Dataset, indices: Sequence[int], path: str | Path) -
 
     Raises:
         OutputError: it cannot be written.
+        SettingError: so many images would make it too large.
     """
     categories = dataset.concepts.categories
     names = dict(zip(dataset.concepts.numbers.tolist(), dataset.concepts.names, strict=True))
     row_height = _TILE + (_LEGEND_LINES + 1) * _LINE + _GAP
     width = (len(categories) + 1) * (_TILE + _GAP) + _GAP
+    if width * row_height * len(indices) > _MOST_PIXELS:
+        raise SettingError(
+            f"the contact sheet of {len(indices):,} images with {len(categories):,} categories would have more than "
+            f"{_MOST_PIXELS:,} pixels. Show fewer images."
+        )
     sheet = Image.new("RGB", (width, row_height * len(indices) + _GAP), "white")
     draw = ImageDraw.Draw(sheet)
     font = ImageFont.load_default()

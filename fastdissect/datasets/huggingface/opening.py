@@ -12,6 +12,9 @@ from fastdissect.errors import BackendError, DataError, SettingError, nearest
 
 __all__ = ["library", "open_rows"]
 
+# What the library lets through when its files are damaged, by experience.
+_BROKEN = (OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError)
+
 
 def library() -> Any:
     """The `datasets` library.
@@ -52,17 +55,17 @@ def open_rows(name: str, split: str | None, config: str | None, *, download: boo
             )
         try:
             found = datasets.load_from_disk(str(folder))
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except _BROKEN as error:
             raise DataError(
-                f"{folder} cannot be opened ({error}); expected a folder that Dataset.save_to_disk made."
+                f"{folder} cannot be opened ({_one_line(error)}); expected a folder that Dataset.save_to_disk made."
             ) from error
-        return _one_split(found, split, name), str(folder)
+        return _checked(_one_split(found, split, name), folder), str(folder)
     if name.startswith(("/", ".", "~")) or name.count("/") > 1:
         raise DataError(f"there is no folder {folder}; expected one that Dataset.save_to_disk made.")
     try:
         with contextlib.nullcontext() if download else _offline(datasets):
             found = datasets.load_dataset(name, config)
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+    except _BROKEN as error:
         advice = (
             ""
             if download
@@ -71,8 +74,24 @@ def open_rows(name: str, split: str | None, config: str | None, *, download: boo
                 f"datasets.load_dataset({name!r})."
             )
         )
-        raise DataError(f"hf:{name} is not to be had ({type(error).__name__}: {error}).{advice}") from error
-    return _one_split(found, split, name), name
+        raise DataError(
+            f"hf:{name} is not to be had ({type(error).__name__}: {_one_line(error)}).{advice}"
+        ) from error
+    return _checked(_one_split(found, split, name), Path(name)), name
+
+
+def _checked(rows: Any, where: Path) -> Any:
+    """The rows, once their tables' own offsets are known to lie inside them: where one is damaged, the library reads
+    beyond its memory. Offsets and texts are read, the images' bytes are not."""
+    try:
+        rows.data.validate(full=True)
+    except _BROKEN as error:
+        raise DataError(f"a table of {where} is damaged ({_one_line(error)}). Restore its files.") from error
+    return rows
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 @contextlib.contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +11,8 @@ from fastdissect.datasets.labelme.shapes import LINES, POINTS, Shape
 from fastdissect.errors import DataError
 
 __all__ = ["Annotation", "read_annotation"]
+
+_FAR = 1e9  # pixels; also refuses NaN, infinities, and integers that no float can hold
 
 
 class Annotation(NamedTuple):
@@ -31,8 +32,9 @@ def read_annotation(path: Path, file: str, *, lines: str) -> Annotation:
     Raises:
         DataError: no JSON, or not what labelme writes; names file and shape.
     """
+    data = read_file(path, f"the annotations {file}")
     try:
-        found = json.loads(read_file(path, f"the annotations {file}"))
+        found = json.loads(data)
     except (ValueError, RecursionError) as error:
         raise DataError(f"{file} is no valid JSON ({error}). Restore the file.") from error
     if not isinstance(found, dict) or not isinstance(found.get("shapes"), list):
@@ -68,11 +70,11 @@ def _shape(item: Any, place: str) -> Shape:
         raise DataError(f"{place} has no label; expected an object with label, points and shape_type.")
     label, kind, points = item["label"], item.get("shape_type") or "polygon", item.get("points")
     place = f"{place} ({label!r})"
-    if kind not in POINTS:
-        raise DataError(f"{place} has the shape_type {kind!r}; expected {', '.join(POINTS)}.")
+    if not isinstance(kind, str) or kind not in POINTS:
+        raise DataError(f"{place} has the shape_type {kind!r:.40}; expected {', '.join(POINTS)}.")
     least, most = POINTS[kind]
     pairs = all(
-        isinstance(p, list) and len(p) == 2 and all(type(v) in (int, float) and math.isfinite(v) for v in p)
+        isinstance(p, list) and len(p) == 2 and all(type(v) in (int, float) and abs(v) < _FAR for v in p)
         for p in (points if isinstance(points, list) else ())
     )
     if not isinstance(points, list) or not pairs or not least <= len(points) <= most:

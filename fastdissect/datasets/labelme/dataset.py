@@ -130,6 +130,11 @@ class Labelme(ImageFiles):
             return ()
         annotation, image, file = self._annotation(index), self.image_size_of(index), self._json[index]
         size = annotation.size or image
+        if size[0] * size[1] > self.max_pixels:
+            raise DataError(
+                f"{file} states an image of {size[0]} x {size[1]} pixels; the limit is {self.max_pixels:,}. Correct "
+                "imageHeight and imageWidth, or raise the option max_pixels if they are genuine."
+            )
         self.check_aspect(size, image, f"the drawing of {file}")
         masks = []
         for shape in annotation.shapes:

@@ -9,7 +9,7 @@ from fastdissect.datasets.merging.counting import count_labels, select_labels
 from fastdissect.datasets.merging.merged import Merged
 from fastdissect.datasets.merging.options import BRODEN, MergeOptions, read_synonyms
 from fastdissect.datasets.merging.unifying import Unified, UnifiedLabel, unify
-from fastdissect.datasets.opening import open_dataset
+from fastdissect.datasets.opening import has_path, open_dataset
 from fastdissect.datasets.protocol import Dataset
 from fastdissect.datasets.vocabulary import MAX_LABEL
 from fastdissect.errors import DataError, SettingError
@@ -80,11 +80,18 @@ def opened(datasets: Sequence[str | Dataset]) -> list[Dataset]:
     if isinstance(datasets, (str, Dataset)) or not datasets:
         raise SettingError("expected a list of data sets or their names, at least one.")
     found = [open_dataset(data) for data in datasets]
-    names = [data.name for data in found]
+    names = [_place(data.name) for data in found]
     for name in names:
         if names.count(name) > 1:
             raise SettingError(f"{name} is given twice; its images would count twice. Give each set once.")
     return found
+
+
+def _place(name: str) -> str:
+    """A set's name with the place that its path leads to: a link and "a/../a" are one set."""
+    scheme, _, rest = name.partition(":")
+    path, question, options = rest.partition("?")
+    return f"{scheme}:{Path(path).resolve()}{question}{options}" if has_path(name) else name
 
 
 def decide(

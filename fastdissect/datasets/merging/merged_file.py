@@ -14,10 +14,12 @@ relative to it.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,7 @@ log = logging.getLogger("fastdissect")
 
 _FORMAT = "fastdissect merged 1"
 _KEYS = ("format", "data", "options", "fingerprints", "categories", "labels")
+_OPENING: ContextVar[tuple[Path, ...]] = ContextVar("files whose sets are being opened", default=())
 
 
 class MergedFile(Merged):
@@ -60,7 +63,8 @@ class MergedFile(Merged):
         self.path = Path(path).expanduser().absolute()
         found = _parse(read_file(self.path, f"the merged set {self.path.name}"), self.path)
         options = _options(found.get("options", {}), self.path)
-        sets = opened([_beside(spec, self.path.parent) for spec in found["data"]])
+        with _noted(self.path):
+            sets = opened([_beside(spec, self.path.parent) for spec in found["data"]])
         labels: Sequence[UnifiedLabel]
         if "labels" in found:
             _check_fingerprints(sets, found.get("fingerprints"), self.path)
@@ -110,10 +114,25 @@ def write_merged(merged: Merged, path: str | Path) -> Path:
     return target
 
 
+@contextlib.contextmanager
+def _noted(path: Path) -> Iterator[None]:
+    """Note that the sets of a file are being opened: one of them may be a merged file, which must not lead back here."""
+    real, above = path.resolve(), _OPENING.get()
+    if real in above:
+        raise DataError(
+            f"{path} is merged into itself. Take it, or a file that lists it, out of its data sets."
+        )
+    token = _OPENING.set((*above, real))
+    try:
+        yield
+    finally:
+        _OPENING.reset(token)
+
+
 def _parse(data: bytes, path: Path) -> dict[str, Any]:
     try:
         found = json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(
             f"{path} is no JSON ({error}); expected what `data merge --to json` writes."
         ) from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -32,7 +32,7 @@ class MergeOptions:
         by_frequency: labels are numbered by falling number of images, then coverage; else in the order of the sets.
 
     Raises:
-        SettingError: a filter below 0.
+        SettingError: a filter below 0, or not finite.
     """
 
     synonyms: Mapping[str, str] = field(default_factory=dict)
@@ -44,9 +44,9 @@ class MergeOptions:
     by_frequency: bool = False
 
     def __post_init__(self) -> None:
-        if self.min_images < 0 or not 0 <= self.min_coverage < math.inf:
+        if self.min_images < 0 or not 0 <= self.min_coverage <= sys.float_info.max:
             raise SettingError(
-                f"expected min_images >= 0 and min_coverage >= 0, got {self.min_images} and {self.min_coverage}."
+                f"expected min_images >= 0 and a finite min_coverage >= 0, got {self.min_images} and {self.min_coverage}."
             )
 
     @property

@@ -75,22 +75,24 @@ def object_channels(
             "masks."
         )
     masks, numbers = _array(target["masks"], what), _array(target["labels"], what)
-    if numbers.ndim != 1 or len(masks) != len(numbers) or (numbers.size and numbers.dtype.kind not in "ui"):
+    if (
+        numbers.ndim != 1
+        or not masks.ndim
+        or len(masks) != len(numbers)
+        or (numbers.size and numbers.dtype.kind not in "ui")
+    ):
         raise DataError(
             f"{what} has masks {list(masks.shape)} and labels {numbers.dtype} {list(numbers.shape)}; expected "
             "[n, H, W] and integers [n]."
         )
     if not len(masks):
         return ()
-    if (
-        masks.shape[1:] != size
-        or masks.dtype.kind not in "bui"
-        or int(masks.max()) > 1
-        or int(masks.min()) < 0
-    ):
+    wrong = masks.shape[1:] != size or masks.dtype.kind not in "bui"
+    if wrong or int(masks.max()) > 1 or int(masks.min()) < 0:
+        bounds = f" from {masks.min()} to {masks.max()}" if masks.size and masks.dtype.kind in "buif" else ""
         raise DataError(
-            f"{what} has masks {masks.dtype} {list(masks.shape)} from {masks.min()} to {masks.max()}; expected 0 and 1 "
-            f"[n, {size[0]}, {size[1]}], of the image's size."
+            f"{what} has masks {masks.dtype} {list(masks.shape)}{bounds}; expected 0 and 1 [n, {size[0]}, {size[1]}], of "
+            "the image's size."
         )
     found: dict[int, list[tuple[int, Array]]] = {}
     for value, mask in zip(numbers.tolist(), masks.astype(np.bool_), strict=True):
@@ -143,7 +145,11 @@ def _array(labels: Any, what: str) -> Array:
         return np.array(labels)
     if isinstance(labels, (str, bytes, list, tuple)) or not hasattr(labels, "__array__"):
         raise DataError(f"{what} has labels of type {type(labels).__name__}; expected {_FORMS}.")
+    if isinstance(labels, np.ma.MaskedArray):
+        raise DataError(
+            f"{what} has labels with a mask of their own; expected them as plain numbers: fill(0)."
+        )
     try:
         return host_array(labels)
-    except (ActivationError, SettingError, TypeError, ValueError) as error:
+    except (ActivationError, SettingError, TypeError, ValueError, RuntimeError) as error:
         raise DataError(f"{what} has labels that cannot be read ({error}); expected {_FORMS}.") from error

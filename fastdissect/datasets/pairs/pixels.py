@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fastdissect.arrays import host_array, owner
-from fastdissect.errors import DataError
+from fastdissect.errors import ActivationError, DataError, SettingError
 from fastdissect.types import Array
 
 __all__ = ["pixels_of"]
@@ -39,7 +39,10 @@ def pixels_of(image: Any, what: str) -> NDArray[np.uint8]:
     if isinstance(image, Image.Image):
         return _from_pil(image, what)
     if owner(image) == "torch":
-        found = host_array(image)
+        try:
+            found = host_array(image)
+        except (ActivationError, SettingError, TypeError, ValueError, RuntimeError) as error:
+            raise DataError(f"{what} cannot be read ({error}); expected a dense tensor with data.") from error
         if found.ndim == 3:
             found = found.transpose(1, 2, 0)
         form = "[3, H, W] or [1, H, W]"
@@ -64,7 +67,16 @@ def _from_pil(image: Image.Image, what: str) -> NDArray[np.uint8]:
         raise DataError(
             f"{what} is a PIL image of mode {image.mode}; expected 8 bits a channel. Convert it to RGB."
         )
-    return np.array(image if image.mode == "RGB" else image.convert("RGB"), dtype=np.uint8)
+    if not image.width * image.height:
+        raise DataError(
+            f"{what} is a PIL image of {image.height} x {image.width} pixels; expected at least one."
+        )
+    try:
+        return np.array(image if image.mode == "RGB" else image.convert("RGB"), dtype=np.uint8)
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"{what} is a PIL image of mode {image.mode} that cannot be turned into RGB ({error})."
+        ) from error
 
 
 def _eight_bit(values: Array, what: str) -> NDArray[np.uint8]:

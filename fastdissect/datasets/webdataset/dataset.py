@@ -136,8 +136,9 @@ class WebDataset(ImageFiles):
             ) from error
 
     def _field_values(self, index: int) -> list[Any]:
+        text = self._text(index, "json")
         try:
-            value = json.loads(self._text(index, "json"))
+            value = json.loads(text)
         except (ValueError, RecursionError) as error:
             raise DataError(f"{self._what(index)}: its member json is no valid JSON ({error}).") from error
         for key in self._field.split("."):
