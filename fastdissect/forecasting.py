@@ -12,7 +12,9 @@ threshold is another one than the whole set's, its tail is the same.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -23,7 +25,7 @@ from statistics import median
 from fastdissect.grouping import deal
 from fastdissect.layer import LayerDissection
 from fastdissect.opening import OpenedRun
-from fastdissect.planning import LayerPlan, layer_needs
+from fastdissect.planning import LayerPlan, TogetherError, layer_needs
 from fastdissect.running import Run
 from fastdissect.samples import running_sample, spread_images
 from fastdissect.settings import peak_memory
@@ -113,10 +115,15 @@ def forecast(opened: OpenedRun, sample: int | None = None) -> Forecast:
     def note(run: Run) -> None:
         ends.append((time.perf_counter(), run.kernel_seconds, run.position))
 
-    with (
-        tempfile.TemporaryDirectory(prefix="fastdissect-") as folder,
-        running_sample(opened, own, fewer, progress=False, after_batch=note) as run,
-    ):
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="fastdissect-"))
+        try:
+            run = stack.enter_context(running_sample(opened, own, fewer, progress=False, after_batch=note))
+        except (
+            TogetherError
+        ):  # the run takes groups; the cells of a sample are few, whatever a plan sets aside for them
+            own = dataclasses.replace(own, memory=sys.maxsize)
+            run = stack.enter_context(running_sample(opened, own, fewer, progress=False, after_batch=note))
         begun = time.perf_counter()
         run.collect(None)
         collected = time.perf_counter()

@@ -10,15 +10,14 @@ from typing import Any
 import numpy as np
 
 from fastdissect.errors import DataError, OutputError
-from fastdissect.group_progress import GroupDone
+from fastdissect.group_progress import BY_LAYER, LARGEST, GroupDone
 from fastdissect.layer import LayerDissection
 from fastdissect.storage.folders import layer_folder
 from fastdissect.storage.layer_files import read_layer
 
 __all__ = ["check_files", "check_same", "in_memory", "joined_record"]
 
-_BY_LAYER = ("passes", "plan", "gpu memory", "maps")
-_LARGEST = ("planner memory", "peak memory")
+_TABLES = ("units.csv", "units.parquet", "tally.csv")
 
 
 def in_memory(layer: LayerDissection) -> LayerDissection:
@@ -48,10 +47,16 @@ def check_files(out: Path, done: Sequence[GroupDone]) -> None:
     """
     for group in done:
         for name, entry in group.entries.items():
+            folder = out / "layers" / layer_folder(name)
             try:
-                read_layer(out / "layers" / layer_folder(name), entry)
+                read_layer(folder, entry)
             except OutputError as error:
                 raise OutputError(f"{error}, or begin again with --fresh") from error
+            missing = [table for table in _TABLES if not (folder / table).is_file()]
+            if missing:
+                raise OutputError(
+                    f"{folder / missing[0]} is missing; restore the file, or begin again with --fresh"
+                )
 
 
 def check_same(name: str, first: GroupDone, group: GroupDone) -> None:
@@ -78,9 +83,9 @@ def joined_record(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
     joined: dict[str, Any] = {}
     for name in records[0]:
         values = [record[name] for record in records]
-        if name in _BY_LAYER:
+        if name in BY_LAYER:
             joined[name] = {layer: value for own in values for layer, value in own.items()}
-        elif name in _LARGEST:
+        elif name in LARGEST:
             joined[name] = max((value for value in values if value is not None), default=None)
         else:
             joined[name] = round(sum(values), 3)

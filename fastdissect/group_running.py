@@ -32,14 +32,14 @@ log = logging.getLogger("fastdissect")
 def begin_run(opened: OpenedRun, work: Path, cache: Path | None, show: bool | None) -> Run | GroupProgress:
     """The run of all layers together; or, where they do not fit the memory, their groups.
 
-    What was begun before goes on as it was begun.
+    What can be gone on from goes on as it was begun.
 
     Raises:
         SettingError: a layer by itself does not fit, or the layers do no longer fit together.
     """
     settings, key = opened.settings, opened.key
     progress = read_progress(work, key)
-    if progress is not None:
+    if progress is not None and (progress.done or Checkpoints(work / _folder(0), {}).begun):
         progress.memory = settings.memory or progress.memory
         return progress
     checkpoints = Checkpoints(work, key)
@@ -56,8 +56,10 @@ def begin_run(opened: OpenedRun, work: Path, cache: Path | None, show: bool | No
         )
     except TogetherError as error:
         if checkpoints.begun:
+            checkpoints.load()  # one of other settings says so
             raise SettingError(
-                f"{error}; this run was begun with memory for all of them: give as much, or begin again with --fresh"
+                f"{error.figures}; this run was begun with memory for all of them: give as much (--memory), or begin "
+                "again with --fresh"
             ) from error
         shapes, memory = error.shapes, settings.memory
         if memory is None and settings.profile.population == "raw":
@@ -109,7 +111,7 @@ def run_groups(
     cache = cache or progress.folder / "masks"
     progress.write()
     for number in range(len(progress.done), len(progress.groups)):
-        work = progress.folder / f"group-{number + 1}"
+        work = progress.folder / _folder(number)
         title = f"group {number + 1} of {len(progress.groups)}"
         layers = progress.groups[number]
         log.info("%s: %s", title, ", ".join(layers))
@@ -145,10 +147,16 @@ def run_groups(
                 progress.forget()
             if isinstance(error, TogetherError):
                 raise SettingError(
-                    f"expected memory for {title}, as when the groups were dealt; {error}; or begin again with --fresh"
+                    f"{title}: {error.figures}; give as much as when the groups were dealt (--memory), or begin again "
+                    "with --fresh"
                 ) from error
             raise
         progress.done.append(done)
         progress.write()
         shutil.rmtree(work, ignore_errors=True)
     return results
+
+
+def _folder(number: int) -> str:
+    """Of a group, from 0."""
+    return f"group-{number + 1}"

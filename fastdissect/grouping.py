@@ -48,6 +48,9 @@ def deal(
     least = least_needs(layers, images, profile, needs, memory, passes)
     # over upsampled maps an estimate is no promise to keep, unless it was asked for
     given = memory if profile.population == "upsampled" else budget
+    room = (
+        budget if given is not None else budget // 2
+    )  # each group takes what is free then, which may be less
     ways = []
     for most in sorted({count for own in needs.values() for count in own}):
         sizes = {
@@ -66,14 +69,14 @@ def deal(
                     passes=passes,
                     known=known,
                 )
-                for group in _consecutive(sizes, budget)
+                for group in _consecutive(sizes, room)
             )
         )
     return min(ways, key=lambda plans: (sum(plan.passes for plan in plans), len(plans)))
 
 
 def _consecutive(sizes: Mapping[str, int], budget: int) -> list[list[str]]:
-    """Groups of layers that follow each other, each as full as the budget allows."""
+    """Groups of layers that follow each other, each as full as the budget allows; one alone that is larger."""
     groups: list[list[str]] = []
     left = 0
     for name, size in sizes.items():

@@ -74,11 +74,18 @@ class Plan:
 
 
 class TogetherError(SettingError):
-    """Layers that fit the memory one by one, but not together."""
+    """Layers that fit the memory one by one, but not together.
 
-    def __init__(self, message: str, shapes: Mapping[str, LayerShape], memory: int) -> None:
-        super().__init__(message)
-        self.shapes, self.memory = shapes, memory
+    Attributes:
+        figures: the message without what to do.
+    """
+
+    def __init__(self, figures: str, shapes: Mapping[str, LayerShape], memory: int) -> None:
+        super().__init__(
+            f"{figures}; give more with --memory, dissect fewer layers at a time, or in one process, which deals them "
+            "into groups"
+        )
+        self.figures, self.shapes, self.memory = figures, shapes, memory
 
 
 def available_memory() -> int:
@@ -119,17 +126,14 @@ def make_plan(
     least = least_needs(layers, images, profile, needs, memory, passes)
     if sum(least.values()) > budget:
         name = max(least, key=lambda name: least[name])
-        message = (
+        figures = (
             f"expected memory for the thresholds of {len(layers)} layer(s), some {_size(sum(least.values()))} "
-            f"({_size(least[name])} for {name!r}); {_size(budget)} is what may be taken; give more with --memory"
+            f"({_size(least[name])} for {name!r}); {_size(budget)} is what may be taken"
         )
         if least[name] > budget:
-            raise SettingError(f"{message}, or leave it out" if len(layers) > 1 else message)
-        raise TogetherError(
-            f"{message}, dissect fewer layers at a time, or in one process, which deals them into groups",
-            layers,
-            budget,
-        )
+            out = ", or leave it out" if len(layers) > 1 else ""
+            raise SettingError(f"{figures}; give more with --memory{out}")
+        raise TogetherError(figures, layers, budget)
     least = _with_few_passes(needs, least, budget)
     left = budget - sum(least.values())
     chosen: dict[str, LayerPlan] = {}

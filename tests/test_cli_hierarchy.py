@@ -90,7 +90,7 @@ def test_what_is_wrong_is_said_in_a_line(run: Path, tmp_path: Path) -> None:
         assert told in " ".join(result.stderr.split())
     for arguments, told in (
         (("--tolerance", "1"), "tolerance from 0 to below 1"),
-        (("--share", "2"), "least_share from 0 to 1"),
+        (("--share", "2"), "least share from 0 to 1"),
         (("-l", "conv9"), "conv9"),
         (("--relations", tmp_path / "none.csv"), "none.csv"),
         (("--data", "shapes:images=3,size=32"), "expected the 40 images of the run"),

@@ -118,3 +118,15 @@ def test_the_command_shows_groups(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     )
     assert "group" in text
     assert "of one group" in text
+
+
+@pytest.mark.parametrize("profile", ["netdissect", "dissect-2020"])
+def test_what_is_free_is_too_little_for_all_layers_at_once(
+    profile: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sample takes all layers together, the run takes groups."""
+    monkeypatch.setattr(planning, "available_memory", lambda: 45 << 20)
+    monkeypatch.setattr(planning, "FLOOR", 30 << 20)
+    found = predicted(profile=profile)
+    assert found.groups == (("conv3",), ("conv5",))
+    assert found.passes == 2

@@ -195,15 +195,35 @@ def test_what_was_begun_goes_on_as_it_was_begun(whole: Path, tmp_path: Path) -> 
     assert run(tmp_path / "more", memory=1 << 30, passes=2).run["groups"] == groups
     same_files(whole, tmp_path / "more")
     interrupted(tmp_path / "less")
-    with pytest.raises(SettingError, match="give more with --memory"):
+    with pytest.raises(SettingError, match=r"group 2 of 2: .*give as much as when the groups were dealt"):
         run(tmp_path / "less", memory=3_500, passes=2)
     run(tmp_path / "less", memory=SMALL, passes=2)
     same_files(whole, tmp_path / "less")
     interrupted(tmp_path / "together", 3, memory=1 << 30)
     with pytest.raises(SettingError, match="begun with memory for all of them"):
         run(tmp_path / "together", memory=SMALL, passes=2)
+    with pytest.raises(OutputError, match=r"differs in .*batch size: 4 then, 8 now"):
+        run(tmp_path / "together", memory=SMALL, passes=2, batch_size=8)
     assert "groups" not in run(tmp_path / "together", memory=1 << 30, passes=2).run
     same_files(whole, tmp_path / "together")
+
+
+@pytest.mark.parametrize("memory", [5_700, SMALL, 1 << 30])
+def test_a_run_that_was_killed_before_its_first_checkpoint_is_dealt_anew(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, memory: int
+) -> None:
+    """Nothing can be gone on from: less memory than then is none too little."""
+    out = tmp_path / "out"
+    interrupted(out, 15)
+    path = out / "unfinished" / NAME
+    first = {**json.loads(path.read_bytes()), "done": [], "groups": [["first", "second", "third"], ["head"]]}
+    shutil.rmtree(out)
+    (out / "unfinished" / "group-1").mkdir(parents=True)
+    (out / "unfinished" / "group-1" / "digests.raw").write_bytes(b"half")
+    path.write_text(json.dumps(first))
+    found = run(out, memory=memory)
+    assert len(found.run.get("groups", [()])) == (2 if memory < 1 << 30 else 1)
+    same_files(whole, out)
 
 
 def test_other_settings_and_damage_are_refused(whole: Path, tmp_path: Path) -> None:
@@ -215,17 +235,28 @@ def test_other_settings_and_damage_are_refused(whole: Path, tmp_path: Path) -> N
         run(out, batch_size=8, **options)
     path = out / "unfinished" / NAME
     good = path.read_bytes()
+    (done,) = json.loads(good)["done"]
+    how = done["record"]
     for change, words in (
         ({"format": 99}, "newer version"),
         ({"groups": [["first"]]}, "is damaged"),
         ({"groups": [[], list(LAYERS)]}, "is damaged"),
         ({"done": [{"images": 3}]}, "is damaged"),
         ({"memory": "much"}, "is damaged"),
-    ):
+        ({"memory": float("inf")}, "is damaged"),
+        ({"memory": -1}, "is damaged"),
+        *(({"done": [{**done, **other}]}, "is damaged") for other in (
+            {"images": float("inf")},
+            {"record": {}},
+            {"record": {**how, "passes": {"other": 1}}},
+            {"record": {**how, "count seconds": "long"}},
+            {"record": {name: value for name, value in how.items() if name != "maps"}},
+        )),
+    ):  # fmt: skip
         path.write_text(json.dumps({**json.loads(good), **change}))
         with pytest.raises(OutputError, match=words):
             run(out, **options)
-    for text in (b"{", b"[]", b"null"):
+    for text in (b"{", b"[]", b"null", b"[" * 100_000):
         path.write_bytes(text)
         with pytest.raises(OutputError, match=r"is damaged .* --fresh"):
             run(out, **options)
@@ -239,6 +270,11 @@ def test_other_settings_and_damage_are_refused(whole: Path, tmp_path: Path) -> N
     with pytest.raises(OutputError, match="is missing"):
         run(out, **options)
     counts.write_bytes(kept)
+    table = counts.with_name("units.csv")
+    table.rename(tmp_path / "units.csv")
+    with pytest.raises(OutputError, match=r"units\.csv is missing; .*--fresh"):
+        run(out, **options)
+    (tmp_path / "units.csv").rename(table)
     run(out, **options)
     same_files(whole, out)
     interrupted(tmp_path / "again")

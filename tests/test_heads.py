@@ -343,3 +343,32 @@ def test_outputs_of_a_layer_that_are_tuples_and_dictionaries_are_put_back() -> N
         assert torch.equal(traced.output.detach(), net(batch()))
         e = (traced.gradient(traced.output[:, 0]) * traced.maps).sum((2, 3)).sum(1)
         assert torch.allclose(e + net.fc.bias[0], traced.output[:, 0], atol=1e-5)
+
+
+def test_what_a_network_remembers_from_a_run_does_not_hinder_gradients() -> None:
+    """A table of positions that is made at the first call, in the run's inference mode, and kept."""
+
+    class Remembers(nn.Module):
+        order: torch.Tensor | None = None
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Conv2d(3, 4, 3)
+            self.table = nn.Parameter(torch.rand(4, generator=torch.Generator().manual_seed(0)))
+            self.head = nn.Linear(4, 2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            if self.order is None:
+                self.order = torch.tensor([2, 0, 3, 1])
+            return self.head(self.layer(x).relu().mean((2, 3)) * self.table[self.order])
+
+    net, images = Remembers().eval(), torch.rand(2, 3, 9, 9, generator=torch.Generator().manual_seed(1))
+    fresh = find_head(net, "layer", images)
+    traced, logits = fresh.trace(net, images, gradients=True)
+    wanted = traced.gradient(logits[:, 0])
+    net.order = None
+    with torch.inference_mode():
+        net(images)
+    traced, logits = fresh.trace(net, images, gradients=True)
+    assert torch.equal(traced.gradient(logits[:, 0]), wanted)
+    assert wanted.abs().max() > 0

@@ -303,6 +303,12 @@ def test_what_a_run_cannot_be_rolled_up_by(run: Path) -> None:
     roll_up = fastdissect.methods.roll_up
     with pytest.raises(LayerError, match="conv9"):
         roll_up(d, "conv9")
+    with pytest.raises(LayerError, match="at least one layer of conv"):
+        roll_up(d, [])
+    with pytest.raises(DataError, match=r"expected relations, .* got 3"):
+        roll_up(d, relations=3)
+    with pytest.raises(DataError, match=r"nowhere\.csv: expected a CSV file"):
+        roll_up(d, relations=run / "nowhere.csv")
     with pytest.raises(SettingError, match="tolerance"):
         roll_up(d, tolerance=2)
     with pytest.raises(DataError, match="got 'treee'"):

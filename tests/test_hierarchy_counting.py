@@ -232,5 +232,5 @@ def test_what_cannot_be_counted_is_refused() -> None:
         with pytest.raises(SettingError, match="expected a tolerance from 0 to below 1"):
             roll_up_layer(layer, planes, tree, tolerance=tolerance)  # type: ignore[arg-type]
     for share in (-0.1, 1.1, float("nan"), None):
-        with pytest.raises(SettingError, match="expected a least_share from 0 to 1"):
+        with pytest.raises(SettingError, match="expected a least share from 0 to 1"):
             roll_up_layer(layer, planes, tree, least_share=share)  # type: ignore[arg-type]

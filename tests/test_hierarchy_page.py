@@ -86,6 +86,50 @@ def test_long_lists_say_how_many_are_left(found: RollUp, monkeypatch: pytest.Mon
     assert sum(node.more for node in nodes) == max(node.count for node in nodes if node.name == "animal") + 8
 
 
+@pytest.mark.parametrize("depth", [49, 50, 51, 120, 1000])
+def test_a_deep_tree_begins_anew(depth: int, tmp_path: Path) -> None:
+    """Units at the top and at the bottom of one long line."""
+    labels = drawn({"leaf": [(0, slice(0, 5))], "side": [(1, slice(0, 9))]}, ("leaf", "side"), 2)
+    layer, planes = layer_with(np.stack([labels[:, 0], labels.any(1)], 1), labels, ("leaf", "side"))
+    names = [f"n{i}" for i in range(depth)]
+    line = [*zip(["leaf", *names], names, strict=False), ("side", names[-1])]
+    tree = build_hierarchy(layer.concepts, check_relations(line))
+    one = roll_up_layer(layer, planes, tree)
+    trees, flat = label_trees(one, "l0")
+
+    def deepest(all_of: list[Any]) -> int:
+        return max((1 + deepest(branch.branches) for branch in all_of), default=0)
+
+    nodes = branches(trees)
+    assert not flat
+    assert deepest(trees) == min(depth + 1, hierarchy_tree.NESTED)
+    assert sorted(unit.number for node in nodes for unit in node.units) == [0, 1]
+    assert {node.name for node in nodes} == {"leaf", *names}
+    assert {id for node in nodes for id, _ in node.also} == {
+        tree.id for tree in trees if tree.name != names[-1]
+    }
+    found = RollUp(tree, {layer.name: one}, "a line")
+    write_hierarchy_study(run_of(layer), found, tmp_path / "page")
+
+
+def test_layers_whose_tables_would_have_one_name(tmp_path: Path) -> None:
+    labels = drawn({"poodle": [(0, slice(0, 5))]}, ("poodle",), 1)
+    layers = {}
+    for name in ("a", "a-nodes", "overview", "a-nodes~", "b"):
+        layer, planes = layer_with(labels, labels, ("poodle",), name)
+        tree = build_hierarchy(layer.concepts, check_relations([("poodle", "dog")]))
+        layers[name] = roll_up_layer(layer, planes, tree)
+    found = RollUp(tree, layers, "planted")
+    assert len(found.tables()) == 2 + 4 * len(layers)
+    assert found.files["a"] == "a"
+    assert found.files["b"] == "b"
+    page = write_hierarchy_study(run_of(*(one.layer for one in layers.values())), found, tmp_path / "page")
+    saved = {path.stem for path in page.parent.glob("*.csv")}
+    assert saved == set(found.tables())
+    for name, file in found.files.items():
+        assert list(pd.read_csv(page.parent / f"{file}.csv").columns) == list(layers[name].units().columns)
+
+
 class Seen(HTMLParser):
     """Tags, ids, links and text of a page."""
 

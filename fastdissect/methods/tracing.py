@@ -10,6 +10,7 @@ handed on nor what gradients refer to; gradients are kept from there on alone.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_map_only
 
 from fastdissect.activations import input_dtype
 from fastdissect.errors import LayerError
@@ -108,7 +111,7 @@ def trace(
     handles = [get_layer(module, name).register_forward_hook(at_call(name)) for name in watch]
     handles.append(get_layer(module, layer).register_forward_hook(at_layer))
     try:
-        with torch.no_grad():
+        with torch.no_grad(), _OfNoRun() if gradients else contextlib.nullcontext():
             dtype = input_dtype(module)
             output = module(images.to(dtype) if images.is_floating_point() else images)
     finally:
@@ -120,6 +123,18 @@ def trace(
             "used once, in eval mode"
         )
     return Traced(maps[0], tuple(calls), output)
+
+
+class _OfNoRun(TorchFunctionMode):
+    """Tensors that a network remembers from a run before (tables of positions) were made in inference mode, and torch
+    refuses to differentiate by what they index: copies of them take their place."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        def usable(tensor: Tensor) -> Tensor:
+            with torch._C.DisableTorchFunction():
+                return tensor.clone() if tensor.is_inference() else tensor
+
+        return func(*tree_map_only(Tensor, usable, args), **tree_map_only(Tensor, usable, kwargs or {}))
 
 
 def _put_back(tensor: Tensor, found: Tensor, layer: str, reading: Reading | ShapeReading) -> Tensor:

@@ -48,10 +48,11 @@ def check_shares(tolerance: float, least_share: float) -> None:
     Raises:
         SettingError: a tolerance that is no number from 0 to below 1, or a least share that is none from 0 to 1.
     """
-    for what, value, top in (("tolerance", tolerance, "below 1"), ("least_share", least_share, "1")):
+    for what, value, top in (("tolerance", tolerance, "below 1"), ("least share", least_share, "1")):
         real = isinstance(value, numbers.Real) and not isinstance(value, bool)
         if not real or not (0 <= value < 1 or (value == 1 and top == "1")):
-            raise SettingError(f"expected a {what} from 0 to {top}, such as 0.1; got {value!r}")
+            option = "--tolerance, tolerance=" if what == "tolerance" else "--share, least_share="
+            raise SettingError(f"expected a {what} from 0 to {top}, such as 0.1; got {value!r} ({option})")
 
 
 def choose(layer: LayerDissection, hierarchy: Hierarchy, counts: UnionCounts, tolerance: float) -> Chosen:

@@ -33,6 +33,10 @@ def read_relations(path: str | Path) -> tuple[Relation, ...]:
         Relation(child='poodle', parent='dog', kind='is-a')
     """
     path = Path(path)
+    if not path.is_file():
+        raise DataError(
+            f"{path}: expected a CSV file with the columns child,parent,kind; there is no such file."
+        )
     table = read_table(path, ["child", "parent"])
     child, parent = table.columns.index("child"), table.columns.index("parent")
     kind = table.columns.index("kind") if "kind" in table.columns else None
@@ -54,6 +58,10 @@ def check_relations(given: Iterable[Any]) -> tuple[Relation, ...]:
     >>> check_relations([("poodle", "dog"), ("wheel", "car", "part-of")])[1].kind
     'part-of'
     """
+    if not isinstance(given, Iterable):
+        raise DataError(
+            f"expected relations, (child, parent) or (child, parent, kind) each; got {given!r:.80}."
+        )
     found: dict[Relation, None] = {}
     for number, one in enumerate(given):
         if isinstance(one, str) or not isinstance(one, Sequence) or len(one) not in (2, 3):

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["LayerRollUp", "RollUp", "RollUpSummary"]
 
+_ENDS = ("", "-nodes", "-levels", "-wholes")  # of the names of a layer's tables
+
 
 class _UnknownLayer(LayerError, KeyError):
     """A LayerError that `Mapping.get` and `in` understand."""
@@ -154,13 +156,27 @@ class RollUp(Mapping[str, LayerRollUp]):
         """Return a row a layer, `RollUpSummary` of each."""
         return tables.overview(self.layers)
 
+    @property
+    def files(self) -> dict[str, str]:
+        """{layer: its name in those of tables}; where "a" and "a-nodes" are layers both, the second is "a-nodes~"."""
+        found: dict[str, str] = {}
+        taken = {"overview", "relations"}
+        for name in self.layers:
+            file = layer_folder(name)
+            while taken & (own := {f"{file}{end}" for end in _ENDS}):
+                file += "~"
+            found[name] = file
+            taken |= own
+        return found
+
     def tables(self) -> dict[str, pd.DataFrame]:
         """Return all tables by name: overview, relations, and <layer>, <layer>-nodes, -levels, -wholes of each layer,
-        its name as a file has it.
+        its name as `files` has it.
         """
         found = {"overview": self.overview(), "relations": tables.relations(self.hierarchy)}
+        files = self.files
         for name, layer in self.layers.items():
-            file = layer_folder(name)
+            file = files[name]
             found[file] = layer.units()
             found[f"{file}-nodes"], found[f"{file}-levels"] = layer.nodes(), layer.levels()
             found[f"{file}-wholes"] = layer.wholes()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from fastdissect.errors import DataError
+from fastdissect.errors import DataError, LayerError
 from fastdissect.layer import LayerDissection
 from fastdissect.methods.chance.planes import planes_of
 from fastdissect.methods.hierarchy.building import build_hierarchy
@@ -52,7 +52,7 @@ def roll_up(
 
     Raises:
         DataError: no relations, a circle of them, or an unknown child; a data set that cannot be opened or is another.
-        SettingError: a tolerance that is none, or a layer without activations. LayerError: an unknown layer.
+        SettingError: a tolerance that is none, or a layer without activations. LayerError: an unknown layer, or none.
 
     Example:
         >>> found = roll_up(fd.load("out"), relations="animals.csv")         # doctest: +SKIP
@@ -63,6 +63,8 @@ def roll_up(
     check_shares(tolerance, least_share)
     names = list(d) if layers is None else [layers] if isinstance(layers, str) else list(layers)
     chosen = {name: d[name] for name in names}
+    if not chosen:
+        raise LayerError(f"expected at least one layer of {', '.join(d)}; got none")
     dataset = reopen_data(d, data)
     if relations is None:
         own, source = dataset.relations, dataset.name

@@ -18,7 +18,6 @@ from fastdissect.reports.studies.free import check_study_folder
 from fastdissect.reports.studies.hierarchy_tree import label_trees, whole_trees
 from fastdissect.reports.studies.page import Table
 from fastdissect.results import Dissection
-from fastdissect.storage import layer_folder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,7 +77,10 @@ def write_hierarchy_study(
         paragraphs=_paragraphs(_READING.format(near=100 * (1 - first.tolerance))),
         overview=Table.of(tables["overview"], csv="overview"),
         parts=_paragraphs(_PARTS.format(least=100 * first.least_share)),
-        layers=[_layer(name, one, f"l{i}", link, tables) for i, (name, one) in enumerate(found.items())],
+        layers=[
+            _layer(name, one, f"l{i}", link, found.files[name], tables)
+            for i, (name, one) in enumerate(found.items())
+        ],
         files=[f"{name}.csv" for name in tables],
         styles=_STYLES,
     )
@@ -93,9 +95,8 @@ def write_hierarchy_study(
 
 
 def _layer(
-    name: str, one: LayerRollUp, id: str, report: str, tables: dict[str, pd.DataFrame]
+    name: str, one: LayerRollUp, id: str, report: str, file: str, tables: dict[str, pd.DataFrame]
 ) -> dict[str, Any]:
-    file = layer_folder(name)
     trees, flat = label_trees(one, id, report)
     units = tables[file]
     moved = units[units["change"].isin(["up", "other"])].sort_values(

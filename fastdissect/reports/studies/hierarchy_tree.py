@@ -14,6 +14,7 @@ from fastdissect.reports.studies.figures import printable
 __all__ = ["LISTED", "Branch", "Unit", "label_trees", "whole_trees"]
 
 LISTED = 200  # units shown under a node, the best; the CSV has all
+NESTED = 50  # levels of a tree on the page: browsers flatten markup beyond some hundreds of elements
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,8 @@ class Branch:
 def label_trees(one: LayerRollUp, prefix: str, report: str = "") -> tuple[list[Branch], list[Branch]]:
     """Return the trees of the is-a relations, and the labels that no such relation names; without units: left out.
 
-    A node with several parents stands under the one that its path goes through; the others refer to it.
+    A node with several parents stands under the one that its path goes through; the others refer to it. So does the
+    parent of a node that is too deep down to be nested further: that begins a tree of its own.
 
     Args:
         prefix: of the ids. report: the run's report, for links.
@@ -55,12 +57,14 @@ def label_trees(one: LayerRollUp, prefix: str, report: str = "") -> tuple[list[B
     passing = np.bincount(one.chosen.node[one.detector], minlength=len(tree))
     shown = {n for n in range(len(tree)) if any(i in at for i in (n, *tree.below[n].tolist()))}
 
+    begins = tree.depth % NESTED == 0
+
     def branch(node: int) -> Branch:
         inside = [node, *tree.below[node].tolist()]
         own = at.get(node, [])
         children = [n for n in tree.children[node] if n in shown]
-        here = [n for n in children if tree.above[n] == node]
-        elsewhere = [(f"{prefix}-{n}", printable(tree.names[n])) for n in children if tree.above[n] != node]
+        here = {n for n in children if tree.above[n] == node and not begins[n]}
+        elsewhere = [(f"{prefix}-{n}", printable(tree.names[n])) for n in children if n not in here]
         return Branch(
             name=printable(tree.names[node]),
             id=f"{prefix}-{node}",
@@ -72,10 +76,11 @@ def label_trees(one: LayerRollUp, prefix: str, report: str = "") -> tuple[list[B
             branches=_sorted([branch(n) for n in here]),
         )
 
-    found = {n: branch(n) for n in sorted(shown) if tree.above[n] < 0}
+    found = {n: branch(n) for n in sorted(shown) if begins[n]}
+    flat = {n for n in found if not tree.children[n] and tree.above[n] < 0}
     return (
-        _sorted([b for n, b in found.items() if tree.children[n]]),
-        _sorted([b for n, b in found.items() if not tree.children[n]]),
+        _sorted([b for n, b in found.items() if n not in flat]),
+        _sorted([b for n, b in found.items() if n in flat]),
     )
 
 
