@@ -57,6 +57,8 @@ def prepare(out: Path, fresh: bool) -> None:
             )
         if (out / "run.json").exists():
             return
+        with contextlib.suppress(OSError):
+            (out / "shards").rmdir()  # empty: of a shard that was refused
         if (out / "shards").is_dir():
             raise OutputError(
                 f"{out} holds shards, or the parts of several processes, that are not merged yet; go on with the rest of "

@@ -465,3 +465,11 @@ def test_shards_in_half_precision_and_of_directions(tmp_path: Path) -> None:
         run_shards(out, 3, **options)
         merge(out, progress=False)
         assert files_of(out) == expected
+
+
+def test_an_empty_folder_of_a_refused_shard_is_in_nobodys_way(tmp_path: Path) -> None:
+    (tmp_path / "out" / "shards").mkdir(parents=True)
+    options = {"device": "cpu", "cache": None, "progress": False}
+    dissect("builtin:shapes", "shapes:images=4,size=32", "conv1", out=tmp_path / "out", **options)
+    assert (tmp_path / "out" / "run.json").exists()
+    assert not (tmp_path / "out" / "shards").exists()
