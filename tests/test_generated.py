@@ -184,7 +184,8 @@ def test_what_is_no_image() -> None:
         (image[0], r"expected 2 images.*got \[3, 4, 4\]"),
         (image.permute(0, 2, 3, 1), r"got \[2, 4, 4, 3\]"),
         (image[:1], r"got \[1, 3, 4, 4\]"),
-        (image / 0, "values from nan"),
+        (image / 0, "finite values; got NaN or infinity"),
+        (image[:, :, :0], r"got \[2, 3, 0"),
         (image + 255, r"values from 255 to 255; say what black and white are \(range="),
     ):
         with pytest.raises(DataError, match=message):
@@ -201,7 +202,8 @@ def test_bad_input() -> None:
         ({"seed": -1}, "seed is -1"),
         ({"images": 0}, "images is 0"),
         ({"range": "-1,1"}, "range is '-1,1'"),
-        ({"range": "1..0"}, "span is"),
+        ({"range": "1..0"}, "range is '1..0'; expected the values of black and white"),
+        ({"z": "99999x99999"}, "at most 134,217,728"),
         ({"cut": 0.5}, "a Segmenter has its own"),
     ):
         with pytest.raises(SettingError, match=message):
@@ -210,6 +212,8 @@ def test_bad_input() -> None:
         Generated()
     with pytest.raises(DataError, match=r"fails on samples \[4, 16\].*z=512x1x1"):
         Generated(Colours(), z=16, images=4).of(nn.Linear(32, 3)).read_image(0)
+    with pytest.raises(DataError, match=r"fails on samples \[4, 16\]: AssertionError"):
+        Generated(Colours(), z=16, images=4).of(Refusing()).read_image(0)
     with pytest.raises(DataError, match=r"got \[8, 3\]"):
         Generated(Colours(), z=16).of(nn.Linear(16, 3)).read_image(0)
     with pytest.raises(SettingError, match="content is empty"):
@@ -220,3 +224,12 @@ def test_bad_input() -> None:
     bad = Samples(Colours(), lambda i: np.full(3, np.nan), lambda x: x, 3, content="NaN")
     with pytest.raises(DataError, match="with NaN or infinity"):
         bad.read_input(0)
+
+
+class Refusing(nn.Module):
+    """A generator that asserts the shape of its input, as many do."""
+
+    def forward(self, z: Tensor) -> Tensor:
+        if z.ndim != 4:
+            raise AssertionError
+        return z

@@ -49,9 +49,7 @@ def test_the_example_runs(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     nets, out = tmp_path / "networks", tmp_path / "out"
-    monkeypatch.setattr(
-        sys, "argv", ["train.py", "--out", str(nets), "--images", "96", "--epochs", "1", "--threads", "1"]
-    )
+    monkeypatch.setattr(sys, "argv", ["train.py", "--out", str(nets), "--images", "96", "--epochs", "1"])
     scripts["train"].main()
     figures = json.loads((nets / "segmenter" / "accuracy.json").read_text())
     assert 0 < figures["pixels"] < 1

@@ -153,7 +153,7 @@ def test_retained_cells_count_as_everything_does(backend: Backend, problem: tupl
 
 @pytest.mark.slow
 @given(problem=problems())
-@settings(max_examples=2000)
+@settings(max_examples=800)
 def test_retained_cells_count_as_everything_does_in_many_cases(backend: Backend, problem: tuple) -> None:
     view, thresholds, table, planes, category, present = problem
     got = count(

@@ -64,7 +64,7 @@ def test_equals_the_reference(backend: Backend, case: tuple, reach: int, ring: b
 
 @pytest.mark.slow
 @given(case=activations(largest=30), reach=st.integers(1, 4), ring=st.booleans(), omit=st.booleans())
-@settings(max_examples=1500)
+@settings(max_examples=600)
 def test_equals_the_reference_in_many_cases(
     backend: Backend, case: tuple, reach: int, ring: bool, omit: bool
 ) -> None:

@@ -343,6 +343,61 @@ def test_bad_models(known: Path, photographs: Path, tmp_path: Path) -> None:
         Segmented(bare, photographs)
 
 
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        ("half", "expected SegformerForSemanticSegmentation.*restore config.json and the weights"),
+        ("empty", "expected SegformerForSemanticSegmentation.*restore"),
+        ("none", "restore config.json and the weights"),
+        ("shape", "expected all weights.*of another shape, such as decode_head"),
+        ("labels", "2 are missing or of another shape, such as decode_head.classifier.bias"),
+        ("negative", "expected SegformerForSemanticSegmentation.*negative dimension"),
+        ("words", "hidden_sizes.*restore"),
+    ],
+)
+def test_damaged_models(known: Path, photographs: Path, tmp_path: Path, damage: str, message: str) -> None:
+    folder = Path(shutil.copytree(known, tmp_path / "model"))
+    weights = folder / "model.safetensors"
+    config = json.loads((folder / "config.json").read_text())
+    whole = weights.read_bytes()
+    config |= {
+        "shape": {"decoder_hidden_size": 24},
+        "labels": {"id2label": {str(i): str(i) for i in range(9)}},
+        "negative": {"hidden_sizes": [-3, 8]},
+        "words": {"hidden_sizes": "large"},
+    }.get(damage, {})
+    (folder / "config.json").write_text(json.dumps(config))
+    if damage in ("half", "empty"):
+        weights.write_bytes(whole[: len(whole) // 2 if damage == "half" else 0])
+    if damage == "none":
+        weights.unlink()
+    with pytest.raises(ModelError, match=message):
+        Segmented(folder, photographs).read_labels(0)
+
+
+def test_nan_is_no_label(known: Path, photographs: Path, tmp_path: Path) -> None:
+    network = transformers().SegformerForSemanticSegmentation.from_pretrained(known)
+    with torch.no_grad():
+        network.decode_head.classifier.weight[0] = torch.nan
+    folder = save(network, tmp_path / "nan")
+    with pytest.raises(DataError, match="expected numbers as scores; got NaN"):
+        Segmented(folder, photographs).read_labels(0)
+
+
+def test_sizes_have_limits(known: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(known, tmp_path / "model"))
+    settings = folder / "preprocessor_config.json"
+    settings.write_text(json.dumps({**SQUARE, "size": {"height": 10**9, "width": 10**9}}))
+    with pytest.raises(ModelError, match="its processor settings cannot be read"):
+        open_segmenter(str(folder))
+    settings.write_text(json.dumps({**SQUARE, "size": {"shortest_edge": 800}}))
+    thin = np.zeros((1, 5000, 3), np.uint8)
+    with pytest.raises(DataError, match=r"1 x 5000 pixels becomes 800 x 4000000.*longest_edge"):
+        open_segmenter(str(folder)).prepare(thin)
+    with pytest.raises(ModelError, match="expected a model's folder; got a file"):
+        open_segmenter(str(folder / "config.json"))
+
+
 def test_bad_options(known: Path, photographs: Path) -> None:
     for options, message in (
         ({"cut": 1.5}, "cut is 1.5; expected a confidence from 0 to 1"),
@@ -356,8 +411,9 @@ def test_bad_options(known: Path, photographs: Path) -> None:
     ):
         with pytest.raises(SettingError, match=message):
             Segmented(known, photographs, **options)
-    with pytest.raises(SettingError, match="device is 'gpu'"):
-        Segmented(known, photographs, device="gpu").read_labels(0)
+    for device in ("gpu", "meta"):
+        with pytest.raises(SettingError, match=f"device is '{device}'"):
+            Segmented(known, photographs, device=device).read_labels(0)
 
 
 def test_a_missing_library_names_its_extra(monkeypatch: pytest.MonkeyPatch, photographs: Path) -> None:

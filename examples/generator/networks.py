@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from fastdissect.datasets.segmented.library import advising
+
 SIDE = 64  # pixels
 Z = 24
 CHANNELS = (96, 64, 48, 32, 16)
@@ -63,7 +65,8 @@ def generator() -> nn.Module:
 
 def segmenter(names: tuple[str, ...]) -> nn.Module:
     """A SegFormer of 0.2 million weights; names: of its labels."""
-    from transformers import SegformerConfig, SegformerForSemanticSegmentation
+    with advising("SegFormer"):
+        from transformers import SegformerConfig, SegformerForSemanticSegmentation
 
     config: Any = SegformerConfig(
         num_encoder_blocks=3,

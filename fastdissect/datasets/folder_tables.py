@@ -11,7 +11,7 @@ from fastdissect.datasets.vocabulary import MAX_LABEL, make_concepts, split_syno
 from fastdissect.errors import DataError, nearest
 from fastdissect.types import Concepts
 
-__all__ = ["list_files", "match_masks", "read_image_labels", "read_labels", "read_synonyms"]
+__all__ = ["cannot_list", "list_files", "match_masks", "read_image_labels", "read_labels", "read_synonyms"]
 
 _CHANNEL = re.compile(r"(.+)\.([0-9]{1,3})")
 
@@ -23,7 +23,7 @@ def list_files(folder: Path) -> list[str]:
         DataError: a link to a folder, or a folder that cannot be listed.
     """
     found = []
-    for root, folders, files in os.walk(folder, onerror=_cannot_list):
+    for root, folders, files in os.walk(folder, onerror=cannot_list):
         for name in folders:
             if (Path(root) / name).is_symlink():
                 raise DataError(f"{Path(root) / name} is a link to a folder; put the files themselves there.")
@@ -31,7 +31,7 @@ def list_files(folder: Path) -> list[str]:
     return sorted(found)
 
 
-def _cannot_list(error: OSError) -> None:
+def cannot_list(error: OSError) -> None:
     # os.walk would pass over the folder, and the set would be smaller without a word
     raise DataError(
         f"{error.filename} cannot be listed ({error.strerror or error}). Make it readable, or move it elsewhere."

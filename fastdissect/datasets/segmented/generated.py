@@ -7,6 +7,7 @@ a segmenter's masks of what was generated.
 from __future__ import annotations
 
 import copy
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from fastdissect.errors import DataError, SettingError
 __all__ = ["Generated", "is_generated", "with_network"]
 
 _SHAPE = re.compile(r"[1-9][0-9]{0,8}(x[1-9][0-9]{0,8})*")
+_MOST = 1 << 27  # numbers of a sample: half a gigabyte
 _NUMBER = r"(-?[0-9]{1,6}(?:\.[0-9]{1,6})?)"
 _RANGE = re.compile(rf"{_NUMBER}\.\.{_NUMBER}")
 
@@ -75,11 +77,13 @@ class Generated(Samples):
             raise SettingError(
                 "expected a segmenter with a generator: generator:segmenter=MODEL,z=128; it labels what is made."
             )
-        if not _SHAPE.fullmatch(str(z)):
-            raise SettingError(f"z is {z!r}; expected how many numbers a sample has, such as 128 or 512x1x1.")
+        if not _SHAPE.fullmatch(str(z)) or math.prod(int(n) for n in str(z).split("x")) > _MOST:
+            raise SettingError(
+                f"z is {z!r}; expected how many numbers a sample has (at most {_MOST:,}), such as 128 or 512x1x1."
+            )
         check_whole("seed", seed, 0, 2**63 - 1)
         span = _RANGE.fullmatch(range)
-        if not span:
+        if not span or not float(span[1]) < float(span[2]):
             raise SettingError(f"range is {range!r}; expected the values of black and white, such as -1..1.")
         options = options_from(
             prompts, void, masks, cut=cut, task=task, category=category, device=device, download=download
@@ -127,10 +131,10 @@ class Generated(Samples):
         dtype = next((p.dtype for p in network.parameters() if p.is_floating_point()), torch.float32)
         try:
             return network(samples.to(place.device, dtype))
-        except (RuntimeError, TypeError, ValueError, IndexError) as error:
+        except (RuntimeError, TypeError, ValueError, IndexError, AssertionError) as error:
             raise DataError(
-                f"the generator fails on samples {list(samples.shape)}: {str(error).splitlines()[0]}; give the shape that it "
-                "wants (z=512x1x1 makes [n, 512, 1, 1])"
+                f"the generator fails on samples {list(samples.shape)}: {_first_line(error)}; give the shape that it wants "
+                "(z=512x1x1 makes [n, 512, 1, 1])"
             ) from error
 
     def _bound(self) -> nn.Module:
@@ -164,3 +168,7 @@ def with_network(data: Any, network: nn.Module) -> Any:
     if isinstance(data, Generated) and data.network is None:
         return data.of(network)
     return data
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]

@@ -90,7 +90,7 @@ class Grounded(Pretrained):
         text, at = self._tokens(), self.network.device
         pixels = self._input(self.processor, image)
         outputs = self.network(pixel_values=pixels, **{k: v.to(at) for k, v in text.inputs.items()})
-        scores = outputs.logits[0].float().sigmoid()  # [queries, tokens]
+        scores = self.usable(outputs.logits[0]).sigmoid()  # [queries, tokens]
         by_prompt = torch.stack([scores[:, own].amax(1) for own in text.tokens], 1)
         best, prompt = by_prompt.max(1)
         order = best.argsort(descending=True, stable=True)
@@ -111,15 +111,12 @@ class Grounded(Pretrained):
             )
         padded = F.pad(pixels, (0, side - width, 0, side - height))
         scale = torch.tensor([width, height, width, height], device=boxes.device)
-        found = (
-            self.masks(
-                pixel_values=padded.to(self.masks.device),
-                input_boxes=(boxes * scale)[None].to(self.masks.device),
-                multimask_output=False,
-            )
-            .pred_masks[0]
-            .float()
-        )  # [n, 1, h, w] of the padded square
+        outputs = self.masks(
+            pixel_values=padded.to(self.masks.device),
+            input_boxes=(boxes * scale)[None].to(self.masks.device),
+            multimask_output=False,
+        )
+        found = self.usable(outputs.pred_masks[0])  # [n, 1, h, w] of the padded square
         whole = F.interpolate(found, size=(side, side), mode="bilinear", align_corners=False)
         own = whole[..., :height, :width]
         return F.interpolate(own, size=size, mode="bilinear", align_corners=False)[:, 0] > 0

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from fastdissect.datasets.decoding import MAX_PIXELS
+from fastdissect.datasets.folder_tables import cannot_list
 from fastdissect.datasets.image_files import IMAGE_SUFFIXES, ImageFiles
 from fastdissect.datasets.protocol import Dataset
 from fastdissect.errors import DataError
@@ -24,7 +25,7 @@ class PlainImages(ImageFiles):
         if not root.is_dir():
             raise DataError(f"images is {str(folder)!r}; expected a folder of images, or a data set's name.")
         found = []
-        for at, folders, files in os.walk(root):
+        for at, folders, files in os.walk(root, onerror=cannot_list):
             folders[:] = [name for name in folders if not name.startswith(".")]
             place = Path(at).relative_to(root)
             found += [

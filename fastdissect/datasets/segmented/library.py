@@ -8,17 +8,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from fastdissect.errors import BackendError, ModelError
+from fastdissect.errors import BackendError, FastdissectError, ModelError
 
-__all__ = ["cached_json", "from_library", "library"]
+__all__ = ["advising", "cached_json", "from_library", "library"]
 
 
 @contextlib.contextmanager
-def _advising(name: str) -> Iterator[None]:
+def advising(name: str) -> Iterator[None]:
+    """Turn what a missing or broken library raises into advice; name: of the segmenter that wants it."""
     try:
         yield
     except (ImportError, RuntimeError) as error:
-        if "torchvision" in f"{error} {error.__cause__}":
+        if _of_torchvision(error):
             raise BackendError(
                 f"segmenter {name!r}: transformers is installed, but torchvision beside it is broken ({error}); install "
                 "torch and torchvision from the same index, or uninstall torchvision"
@@ -37,7 +38,7 @@ def library(name: str) -> Any:
     Raises:
         BackendError: it is not installed; the message has the command that installs it.
     """
-    with _advising(name):
+    with advising(name):
         import transformers
 
         return transformers
@@ -50,7 +51,7 @@ def from_library(kind: str, name: str, download: bool, **options: Any) -> Any:
         BackendError: the library is missing or broken.
         ModelError: there is no such model, or not of this kind.
     """
-    with _advising(name):
+    with advising(name):
         found = getattr(library(name), kind, None)
         if found is None:
             raise ModelError(
@@ -58,7 +59,11 @@ def from_library(kind: str, name: str, download: bool, **options: Any) -> Any:
             )
         try:
             return found.from_pretrained(name, local_files_only=not download, **options)
-        except (OSError, ValueError, KeyError) as error:  # no such folder, name, file or kind of model
+        except (ImportError, MemoryError, FastdissectError):
+            raise
+        except Exception as error:  # what a damaged file raises is of any kind, of several libraries
+            if _of_torchvision(error):
+                raise
             raise _not_found(name, kind, error, download) from error
 
 
@@ -84,10 +89,17 @@ def cached_json(file: str, name: str, download: bool) -> dict[str, Any] | None:
     return found
 
 
+def _of_torchvision(error: Exception) -> bool:
+    """Whether torchvision is broken: built for another torch."""
+    return "torchvision" in f"{error} {error.__cause__}"
+
+
 def _not_found(name: str, kind: str, error: Exception, download: bool) -> ModelError:
-    reason = str(error).strip().split("\n")[0]
+    reason = str(error).strip().split("\n")[0] or type(error).__name__
     advice = "" if download else "; only local files are used: give a folder, or the option download=yes"
+    if Path(name).is_dir():
+        advice = "; restore config.json and the weights in this folder, from one training"
     what = {"AutoConfig": "a model", "AutoTokenizer": "a tokenizer"}.get(kind, kind)
     return ModelError(
-        f"segmenter {name!r}: expected {what} in a folder, or a cached one; got: {reason}{advice}"
+        f"segmenter {name!r}: expected {what} in a folder, or a cached one; got: {reason.rstrip('.')}{advice}"
     )

@@ -21,8 +21,11 @@ def load_network(kind: str, name: str, download: bool) -> Any:
         ModelError: it cannot be loaded, or some of its weights are missing (the library would draw them at random).
     """
     with _without_bars(name):
-        network, info = from_library(kind, name, download, output_loading_info=True)
-    missing = sorted(info["missing_keys"]) + sorted(str(key) for key in info["mismatched_keys"])
+        # mismatches are let pass here, because the library's own error does not name them
+        network, info = from_library(
+            kind, name, download, output_loading_info=True, ignore_mismatched_sizes=True
+        )
+    missing = sorted(info["missing_keys"]) + sorted(str(key[0]) for key in info["mismatched_keys"])
     if missing:
         raise ModelError(
             f"segmenter {name!r}: expected all weights of {kind}; {len(missing)} are missing or of another shape, such as "
@@ -51,7 +54,7 @@ def torch_device(name: str) -> torch.device:
         name = next((kind for kind, there in backends if there), "cpu")
     try:
         device = torch.device(name)
-        torch.zeros(1, device=device)
+        torch.zeros(1, device=device).cpu()  # the meta device has no values to give
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise SettingError(
             f"device is {name!r}; expected one that torch has here, or auto: {str(error).splitlines()[0]}"

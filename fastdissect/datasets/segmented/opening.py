@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from fastdissect.datasets.segmented.grounded import Grounded
 from fastdissect.datasets.segmented.library import from_library
 from fastdissect.datasets.segmented.options import SegmenterOptions, resolved
@@ -36,6 +38,10 @@ def open_segmenter(name: str, options: SegmenterOptions | None = None) -> Pretra
     """
     options = options or SegmenterOptions()
     name = resolved(name)
+    if Path(name).is_file():
+        raise ModelError(
+            f"segmenter {name!r}: expected a model's folder; got a file; give the folder that it is in"
+        )
     config = from_library("AutoConfig", name, options.download)
     kind = next(iter(config.architectures or ()), "")
     family = next((own for words, own in _FAMILIES if any(word in kind for word in words)), None)

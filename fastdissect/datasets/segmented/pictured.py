@@ -35,15 +35,20 @@ def as_pixels(made: Any, images: int, span: tuple[float, float]) -> NDArray[np.u
         raise DataError(
             f"the generator: expected images [n, 3, H, W] of a float type; got {what}; wrap it in a module that returns them"
         )
-    if made.ndim != 4 or len(made) != images or made.shape[1] not in (1, 3):
+    if made.ndim != 4 or len(made) != images or made.shape[1] not in (1, 3) or not made.numel():
         raise DataError(
             f"the generator: expected {images} images [{images}, 3, H, W] or [{images}, 1, H, W] of {images} samples; got "
             f"{list(made.shape)}; wrap it in a module that returns them"
         )
     low, high = span
     found = made.detach().float()
+    if not bool(found.isfinite().all()):
+        raise DataError(
+            "the generator: expected images of finite values; got NaN or infinity; look at its weights, and at what its samples "
+            "should be"
+        )
     least, most = float(found.min()), float(found.max())
-    if not bool(found.isfinite().all()) or least < 2 * low - high or most > 2 * high - low:
+    if least < 2 * low - high or most > 2 * high - low:
         raise DataError(
             f"the generator: expected images with values from {low:g} to {high:g}; got values from {least:g} to {most:g}; say "
             "what black and white are (range=, as in range=0..1)"

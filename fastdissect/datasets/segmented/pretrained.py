@@ -18,7 +18,7 @@ from fastdissect.datasets.segmented.options import SegmenterOptions
 from fastdissect.datasets.segmented.resizing import Processor
 from fastdissect.datasets.segmented.segmenter import Segmenter, Size
 from fastdissect.datasets.segmented.weights import state_digest
-from fastdissect.errors import SettingError
+from fastdissect.errors import DataError, SettingError
 from fastdissect.types import Concepts, LabelChannel
 
 __all__ = ["Pretrained"]
@@ -70,6 +70,20 @@ class Pretrained(Segmenter):
             network = load_network(self.kind, self.name, self.options.download)
             self._network = network.to(torch_device(self.options.device))
         return self._network
+
+    def usable(self, scores: torch.Tensor) -> torch.Tensor:
+        """Scores as they are, float32.
+
+        Raises:
+            DataError: NaN among them, which no comparison would show.
+        """
+        found = scores.float()
+        if bool(found.isnan().any()):
+            raise DataError(
+                f"segmenter {self.name!r}: expected numbers as scores; got NaN; look at its weights, and at image_mean and "
+                "image_std in preprocessor_config.json"
+            )
+        return found
 
     def prepare(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         return self.processor.resize(pixels)

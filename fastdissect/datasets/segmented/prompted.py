@@ -34,7 +34,7 @@ class Prompted(Pretrained):
         channels: list[list[LabelChannel]] = [[] for _ in sizes]
         for number, prompt in enumerate(self._embedded(), 1):
             own = prompt.to(images.device).expand(len(images), -1)
-            logits = self.network(pixel_values=images, conditional_embeddings=own).logits.float()
+            logits = self.usable(self.network(pixel_values=images, conditional_embeddings=own).logits)
             logits = logits.reshape(
                 len(images), 1, *logits.shape[-2:]
             )  # of one image older versions drop the first

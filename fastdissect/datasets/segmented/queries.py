@@ -51,9 +51,11 @@ class Queries(Pretrained):
 
     def labels(self, images: torch.Tensor, sizes: Sequence[Size]) -> list[tuple[LabelChannel, ...]]:
         outputs = self.network(pixel_values=images, **self._task_inputs(len(images)))
-        chances = outputs.class_queries_logits.float().softmax(-1)[..., :-1]  # the last label is "nothing"
+        chances = self.usable(outputs.class_queries_logits).softmax(-1)[
+            ..., :-1
+        ]  # the last label is "nothing"
         found = []
-        for own, logits, size in zip(chances, outputs.masks_queries_logits.float(), sizes, strict=True):
+        for own, logits, size in zip(chances, self.usable(outputs.masks_queries_logits), sizes, strict=True):
             masks = F.interpolate(logits[None], size=size, mode="bilinear", align_corners=False)[0].sigmoid()
             found.append(self._read(own, masks, size))
         return found

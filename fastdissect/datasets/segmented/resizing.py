@@ -15,10 +15,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from fastdissect.datasets.decoding import MAX_PIXELS
 from fastdissect.datasets.resize import resize_image
 from fastdissect.datasets.segmented.library import cached_json
 from fastdissect.datasets.segmented.segmenter import Size
-from fastdissect.errors import ModelError
+from fastdissect.errors import DataError, ModelError
 
 __all__ = ["Processor", "read_processor"]
 
@@ -63,7 +64,14 @@ class Processor:
         return math.ceil(height / step) * step, math.ceil(width / step) * step
 
     def resize(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Raises DataError where so long and narrow an image would become too large."""
         size = self.input_size((pixels.shape[0], pixels.shape[1]))
+        if size[0] * size[1] > MAX_PIXELS:
+            raise DataError(
+                f"an image of {pixels.shape[0]} x {pixels.shape[1]} pixels becomes {size[0]} x {size[1]} for the segmenter, "
+                f"whose processor wants {dict(self.size)}; expected at most {MAX_PIXELS:,} pixels; leave the image out, or add "
+                "a longest_edge in preprocessor_config.json"
+            )
         return resize_image(pixels, size, self.resampling)
 
     def normalised(self, images: torch.Tensor) -> torch.Tensor:
@@ -122,7 +130,8 @@ def _processor(found: dict[str, Any]) -> Processor:
         mean, std = (tuple(float(v) for v in found[key]) for key in ("image_mean", "image_std"))
     scale = float(found.get("rescale_factor") or 1 / 255) if found.get("do_rescale", True) else 1.0
     positive = all(math.isfinite(v) and v > 0 for v in (*std, scale, *size.values()))
-    if len(mean) != 3 or len(std) != 3 or not positive:
+    small = all(v * v <= MAX_PIXELS for v in size.values())
+    if len(mean) != 3 or len(std) != 3 or not positive or not small:
         raise ValueError(f"size {size}, mean {mean}, std {std}, scale {scale}")
     divisor = int(found.get("size_divisor") or found.get("ensure_multiple_of") or 1)
     return Processor(size, _RESAMPLING[int(found.get("resample", 2))], scale, mean, std, max(1, divisor))

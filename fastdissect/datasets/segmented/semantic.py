@@ -37,8 +37,8 @@ class Semantic(Pretrained):
                 f"{list(logits.shape)}; mend id2label in its config.json"
             )
         found: list[tuple[LabelChannel, ...]] = []
-        for one, size in zip(logits, sizes, strict=True):
-            resized = F.interpolate(one[None].float(), size=size, mode="bilinear", align_corners=False)[0]
+        for one, size in zip(self.usable(logits), sizes, strict=True):
+            resized = F.interpolate(one[None], size=size, mode="bilinear", align_corners=False)[0]
             confidence = resized.softmax(0) if self.cut > 0 else resized
             found.append((best_labels(confidence, self.concepts, self.cut if self.cut > 0 else None),))
         return found

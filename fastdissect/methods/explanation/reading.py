@@ -39,9 +39,19 @@ class Network:
     size: tuple[int, int]
     layout: str
     tokens: TokenGrid | None
+    makes_images: bool = False  # of samples: a generator
 
     def batch(self, pictures: Iterable[NDArray[np.uint8]]) -> Tensor:
-        """uint8 [height, width, 3] each, any size -> float32 [n, 3, height, width], as the run prepared its images."""
+        """uint8 [height, width, 3] each, any size -> float32 [n, 3, height, width], as the run prepared its images.
+
+        Raises:
+            LayerError: the network takes no images.
+        """
+        if self.makes_images:
+            raise LayerError(
+                "expected a network that takes images and tells classes; the run's makes images of samples, so that there is "
+                "no decision to explain; use the run's report and tables"
+            )
         arrays = [network_input(p, self.loaded.preprocessing, self.size) for p in pictures]
         return torch.from_numpy(np.stack(arrays)).to(self.device)
 
@@ -68,14 +78,16 @@ def open_network(d: Dissection, model: Any = None, device: str = "auto") -> Netw
     target = checked_device(device)
     loaded = reopen_model(d, model)
     loaded.module.to(target)
-    if str(d.run.get("data", "")).startswith("DataLoader of "):
+    name = str(d.run.get("data", ""))
+    if name.startswith("DataLoader of "):
         log.warning(
             "the run's images came from a DataLoader, which prepared them itself; pictures are prepared with mean %s and "
             "standard deviation %s: if the loader's are others, give the network its own (an attribute `preprocessing`)",
             loaded.preprocessing.mean,
             loaded.preprocessing.std,
         )
-    return Network(loaded, target, recorded_input(d)[0], *recorded_layout(d))
+    made = name.startswith(("generator:", "generator?", "samples of "))
+    return Network(loaded, target, recorded_input(d)[0], *recorded_layout(d), makes_images=made)
 
 
 def seen_images(d: Dissection, data: Any = None) -> Callable[[], Dataset]:

@@ -88,8 +88,8 @@ def global_view(
     reason = ""
     network = open_network(d, model, device)
     dataset = seen_images(d, data)()
-    images = network.batch(dataset.read_image(i)[0] for i in range(min(4, len(d.image_names))))
     try:
+        images = network.batch(dataset.read_image(i)[0] for i in range(min(4, len(d.image_names))))
         reading = read_layer(d, network, images, vectors.layer, head, class_names, among)
     except LayerError as error:
         if head is not None:
