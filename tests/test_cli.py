@@ -40,6 +40,7 @@ COMMANDS = (
     "bench",
     "layers",
     "data",
+    "data formats",
     "data check",
     "data convert",
     "data merge",

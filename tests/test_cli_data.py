@@ -72,3 +72,11 @@ def test_the_home_of_nobody_is_one_line() -> None:
     result = call("data", "broden", "~no-such-user-here/broden")
     assert result.exit_code == 1
     assert "begins with ~ and the name of nobody" in " ".join(result.output.split())
+
+
+def test_formats_are_listed_with_their_options() -> None:
+    lines = call("data", "formats").output.splitlines()
+    assert {"broden", "coco", "folder", "hf", "segmenter", "shapes"} <= {
+        line.partition(":")[0].partition("[")[0] for line in lines
+    }
+    assert any("images=FOLDER" in line for line in lines)

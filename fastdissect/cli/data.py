@@ -7,6 +7,7 @@ import typer
 from fastdissect.cli.data_broden import broden
 from fastdissect.cli.data_cache import cache
 from fastdissect.cli.data_check import check
+from fastdissect.cli.data_formats import formats
 from fastdissect.cli.data_merge import merge
 from fastdissect.cli.data_write import convert, write
 
@@ -22,6 +23,7 @@ data = typer.Typer(
     "  fastdissect data merge ade20k:ADE20K dtd:dtd all --to broden",
 )
 
+data.command()(formats)
 data.command()(check)
 data.command()(convert)
 data.command()(write)

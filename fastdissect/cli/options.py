@@ -65,7 +65,11 @@ Model = Annotated[
     ),
 ]
 Data = Annotated[
-    str, typer.Argument(help="broden:PATH, folder:PATH or shapes:images=500.", show_default=False)
+    str,
+    typer.Argument(
+        help="broden:PATH, coco:FILE, folder:PATH, shapes, ...: `fastdissect data formats` lists them.",
+        show_default=False,
+    ),
 ]
 
 

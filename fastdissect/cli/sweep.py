@@ -47,7 +47,10 @@ def sweep(
     data: Annotated[
         str,
         typer.Option(
-            "--data", "-d", help="broden:PATH, folder:PATH or shapes:images=500.", show_default=False
+            "--data",
+            "-d",
+            help="broden:PATH, coco:FILE, folder:PATH, shapes, ...: `fastdissect data formats` lists them.",
+            show_default=False,
         ),
     ],
     layers: given.Layers,

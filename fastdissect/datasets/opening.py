@@ -66,15 +66,20 @@ _READERS = {
     "ade20k": _Reader("ade20k.full:Ade20k", "ade20k:PATH[?split=training]"),
     "ade20k-150": _Reader("ade20k.scene_parsing:SceneParsing150", "ade20k-150:PATH[?split=training]"),
     "voc": _Reader("pascal.segmentation:Voc", "voc:PATH[?split=trainval]"),
-    "voc-context": _Reader("pascal.context:VocContext", "voc-context:PATH"),
-    "voc-parts": _Reader("pascal.parts:VocParts", "voc-parts:PATH"),
-    "cityscapes": _Reader("cityscapes:Cityscapes", "cityscapes:PATH[?split=val]"),
-    "dtd": _Reader("dtd:Dtd", "dtd:PATH"),
+    "voc-context": _Reader("pascal.context:VocContext", "voc-context:PATH[?labels=59,split=val]"),
+    "voc-parts": _Reader("pascal.parts:VocParts", "voc-parts:PATH[?merge_sides=yes,by_class=yes]"),
+    "cityscapes": _Reader(
+        "cityscapes:Cityscapes", "cityscapes:PATH[?split=val,annotations=gtCoarse,ignored=yes]"
+    ),
+    "dtd": _Reader("dtd:Dtd", "dtd:PATH[?split=train1]"),
     "opensurfaces": _Reader("opensurfaces:OpenSurfaces", "opensurfaces:PATH"),
-    "imagenet-s": _Reader("imagenet_s:ImageNetS", "imagenet-s:PATH"),
-    "classes": _Reader("class_folders:ClassFolders", "classes:PATH"),
-    "labelme": _Reader("labelme.dataset:Labelme", "labelme:PATH"),
-    "webdataset": _Reader("webdataset.dataset:WebDataset", "webdataset:PATH.tar"),
+    "imagenet-s": _Reader("imagenet_s:ImageNetS", "imagenet-s:PATH[?split=train-semi,names=FILE.csv]"),
+    "classes": _Reader("class_folders:ClassFolders", "classes:PATH[?category=object,names=FILE.csv]"),
+    "labelme": _Reader("labelme.dataset:Labelme", "labelme:PATH[?lines=draw|skip,category=object]"),
+    "webdataset": _Reader(
+        "webdataset.dataset:WebDataset",
+        "webdataset:PATH.tar[?labels=FILE.csv,classes=FILE.txt,mask=seg.png,json=FIELD]",
+    ),
     "hf": _Reader("huggingface.dataset:HuggingFace", "hf:NAME[?split=train,image=image,mask=annotation]"),
     "merged": _Reader("merging.merged_file:MergedFile", "merged:FILE.json"),
     "segmenter": _Reader(
