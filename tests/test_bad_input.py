@@ -412,7 +412,7 @@ def test_a_data_set_longer_than_announced(tmp_path: Path) -> None:
         ),
         (
             lambda items: (torch.zeros(4, 3, 16, 16), torch.zeros(3, 16, 16)),
-            "as many labels; got .* and 3 labels",
+            "as many labels; got .* and 3, of type Tensor",
         ),
         (
             lambda items: (torch.zeros(4, 3, 16, 16), torch.zeros(4, 16, 16)),
