@@ -48,7 +48,7 @@ def main() -> None:
         "ResNet-18, layer1-4": (resnet18(), "layer?", torch.randn(32, 3, 224, 224)),
         "ViT-B/16, 12 MLPs": (base(), "**.mlp.activation_fn", torch.randn(8, 3, 224, 224)),
     }
-    plain = results({}, 200 if options.quick else 2000)
+    plain = results({}, 200 if options.quick else 1000)
     rows = []
     for name, (module, pattern, images) in networks.items():
         layers = resolve_layers(module, [pattern])

@@ -367,7 +367,7 @@ def test_killed_before_any_file_operation(tmp_path: Path, passes: int) -> None:
     total = run_killed(context, tmp_path / "counted", 0, **options)
     same_files(tmp_path / "whole", tmp_path / "counted")
     assert record(tmp_path / "counted")["groups"] == [["first"], ["second"]]
-    for at in range(2, total + 1, max(1, total // 16)):
+    for at in range(2, total + 1, max(1, total // 8)):
         out = tmp_path / "out"
         assert run_killed(context, out, at, **options) == 0
         assert run_killed(context, out, 0, **options) > 0
