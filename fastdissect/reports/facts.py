@@ -79,7 +79,7 @@ def run_facts(dissection: Dissection) -> list[tuple[str, str]]:
         ("Network", recorded if recorded and recorded != network_name(run) else ""),
         ("Data set", _text(run, "data", "dataset")),
         ("Images", f"{layer.shape[0]:,}"),
-        ("Concepts", f"{len(dissection.concepts):,} in {len(dissection.concepts.categories)} categories"),
+        ("Concepts", f"{len(dissection.concepts):,} in {_categories(len(dissection.concepts.categories))}"),
         (
             "Layers",
             ", ".join(name or "the network itself" for name in names) if len(names) <= 5 else str(len(names)),
@@ -155,3 +155,7 @@ def percent(share: float) -> str:
     ('0.5 %', '0.5005 %')
     """
     return f"{100 * share:.4g} %"
+
+
+def _categories(count: int) -> str:
+    return "1 category" if count == 1 else f"{count} categories"
