@@ -127,7 +127,7 @@ def forecast(opened: OpenedRun, sample: int | None = None) -> Forecast:
         begun = time.perf_counter()
         run.collect(None)
         collected = time.perf_counter()
-        base = (peak_memory() or 0) - sum(c.nbytes for c in run.collectors.values())
+        held = sum(c.nbytes for c in run.collectors.values())
         results = run.conclude()
         counting = time.perf_counter() - collected
         whole, more = settings.images, settings.images / fewer.images
@@ -158,6 +158,7 @@ def forecast(opened: OpenedRun, sample: int | None = None) -> Forecast:
                 disk=_disk(result if name in settings.kept else _without_cells(result), Path(folder), more),
                 seconds=shape.units / units * (sifting * whole + counting * more),
             )
+    base = (peak_memory() or 0) - held  # now that what concludes and writes is loaded too
     return Forecast(
         images=whole,
         sample=fewer.images,
