@@ -21,6 +21,7 @@ from fastdissect.opening import OpenedRun
 from fastdissect.planning import TogetherError
 from fastdissect.resuming import Checkpoints
 from fastdissect.running import Run
+from fastdissect.settings import RunSettings
 from fastdissect.storage.folders import layer_folder
 from fastdissect.storage.layer_files import write_layer
 
@@ -44,16 +45,7 @@ def begin_run(opened: OpenedRun, work: Path, cache: Path | None, show: bool | No
         return progress
     checkpoints = Checkpoints(work, key)
     try:
-        return Run(
-            settings,
-            opened.loaded,
-            opened.source,
-            opened.concepts,
-            opened.device,
-            checkpoints,
-            cache,
-            show,
-        )
+        return _run(opened, settings, checkpoints, cache, show)
     except TogetherError as error:
         if checkpoints.begun:
             checkpoints.load()  # one of other settings says so
@@ -118,19 +110,7 @@ def run_groups(
         checkpoints = Checkpoints(work, {**progress.key, "group": list(layers)})
         settings = dataclasses.replace(opened.settings, layers=layers, memory=progress.memory)
         try:
-            with contextlib.closing(
-                Run(
-                    settings,
-                    opened.loaded,
-                    opened.source,
-                    opened.concepts,
-                    opened.device,
-                    checkpoints,
-                    cache,
-                    show,
-                    title=title,
-                )
-            ) as run:
+            with contextlib.closing(_run(opened, settings, checkpoints, cache, show, title)) as run:
                 run.collect(checkpoint_seconds if out else None)
                 done = GroupDone(run.records.images, run.content(), {})
                 check_same(opened.source.name, (*progress.done, done)[0], done)
@@ -160,3 +140,15 @@ def run_groups(
 def _folder(number: int) -> str:
     """Of a group, from 0."""
     return f"group-{number + 1}"
+
+
+def _run(
+    opened: OpenedRun,
+    settings: RunSettings,
+    checkpoints: Checkpoints,
+    cache: Path | None,
+    show: bool | None,
+    title: str = "",
+) -> Run:
+    loaded, source, concepts, device = opened.loaded, opened.source, opened.concepts, opened.device
+    return Run(settings, loaded, source, concepts, device, checkpoints, cache, show, title=title)

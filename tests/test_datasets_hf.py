@@ -457,7 +457,5 @@ def test_rows_that_are_wrong(tmp_path: Path) -> None:
 
 def test_without_the_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "datasets", None)
-    with pytest.raises(
-        BackendError, match=r"expected the library datasets, .* pip install 'fastdissect\[hf\]'"
-    ):
+    with pytest.raises(BackendError, match=r"expected datasets, .* pip install 'fastdissect\[hf\]'"):
         open_dataset(f"hf:{tmp_path}?mask=mask")

@@ -18,8 +18,8 @@ import pandas as pd
 import pytest
 from report_cases import CATEGORIES, HOSTILE, Photos, make_concepts, make_dissection, plant
 
+from fastdissect import extras
 from fastdissect.errors import BackendError, SettingError
-from fastdissect.methods import extras
 from fastdissect.methods.net2vec import ConceptVectors, FilterCounts, ImageScores
 from fastdissect.methods.vectors import VectorStudy, study_vectors
 from fastdissect.methods.vectors.predicted import PredictedMasks, predicted_masks

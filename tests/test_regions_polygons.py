@@ -88,5 +88,5 @@ def test_what_is_no_outline(polygons: list, message: str) -> None:
 
 def test_without_pycocotools_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pycocotools.mask", None)
-    with pytest.raises(BackendError, match=r'pip install "fastdissect\[coco\]"'):
+    with pytest.raises(BackendError, match=r"pip install 'fastdissect\[coco\]'"):
         fill_polygons([BOX], SIZE, "a box")

@@ -11,8 +11,8 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fastdissect import extras
 from fastdissect.errors import BackendError, SettingError
-from fastdissect.methods import extras
 from fastdissect.methods.rotation import RotationPath, random_rotation, rotation_power
 
 SIZES = (2, 3, 5, 64, 65)

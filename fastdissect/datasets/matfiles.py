@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import io
 import struct
 import zlib
@@ -10,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from fastdissect.errors import BackendError, DataError
+from fastdissect.errors import DataError
+from fastdissect.extras import need_extra
 
 __all__ = ["elements", "field", "need_scipy", "read_mat", "text"]
 
@@ -27,13 +27,7 @@ def need_scipy() -> Any:
     Raises:
         BackendError: it is not installed; the message has the command that installs it.
     """
-    try:
-        return importlib.import_module("scipy.io")
-    except ImportError as error:
-        raise BackendError(
-            f"expected scipy, which reads this data set's MATLAB files; got: {error}; "
-            "install it with: pip install 'fastdissect[mat]'"
-        ) from error
+    return need_extra("scipy.io", "mat", "reads this data set's MATLAB files")
 
 
 def read_mat(data: bytes, what: str, variable: str) -> Any:

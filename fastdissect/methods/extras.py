@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
 
-from fastdissect.errors import BackendError
+from fastdissect.extras import need_extra
 
 __all__ = ["need"]
 
@@ -19,10 +18,4 @@ def need(module: str) -> Any:
     >>> need("scipy.linalg").__name__
     'scipy.linalg'
     """
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise BackendError(
-            f"expected {module.partition('.')[0]}, which this study needs; got: {error}; "
-            "install it with: pip install 'fastdissect[studies]'"
-        ) from error
+    return need_extra(module, "studies", "this study needs")

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from fastdissect.errors import BackendError, DataError, SettingError, nearest
+from fastdissect.errors import DataError, SettingError, nearest
+from fastdissect.extras import need_extra
 
 __all__ = ["library", "open_rows"]
 
@@ -22,13 +23,7 @@ def library() -> Any:
     Raises:
         BackendError: it is not installed; the message has the command that installs it.
     """
-    try:
-        return importlib.import_module("datasets")
-    except ImportError as error:
-        raise BackendError(
-            f"expected the library datasets, which hf: needs; got: {error}; install it with: "
-            "pip install 'fastdissect[hf]'"
-        ) from error
+    return need_extra("datasets", "hf", "hf: needs")
 
 
 def open_rows(name: str, split: str | None, config: str | None, *, download: bool) -> tuple[Any, str]:

@@ -5,7 +5,6 @@ Source: the mask API of COCO (pycocotools); it oversamples an outline five times
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,7 +13,8 @@ from numpy.typing import NDArray
 
 from fastdissect.datasets.regions.overlapping import BoxedMask
 from fastdissect.datasets.regions.run_lengths import decode_run_lengths, read_counts
-from fastdissect.errors import BackendError, DataError
+from fastdissect.errors import DataError
+from fastdissect.extras import need_extra
 
 __all__ = ["OUTSIDE", "fill_polygons"]
 
@@ -25,13 +25,7 @@ to another image or size."""
 
 
 def _mask_api() -> Any:
-    try:
-        return importlib.import_module("pycocotools.mask")
-    except ImportError as error:
-        raise BackendError(
-            f"expected pycocotools, which fills COCO's polygons; got: {error}; install it with: "
-            'pip install "fastdissect[coco]"'
-        ) from error
+    return need_extra("pycocotools.mask", "coco", "fills COCO's polygons")
 
 
 def fill_polygons(polygons: Sequence[Any], size: tuple[int, int], what: str) -> BoxedMask:
